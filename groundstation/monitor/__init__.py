@@ -1,0 +1,1 @@
+"""How the station is: metrics, health, HTTP, systemd."""

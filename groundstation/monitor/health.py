@@ -1,0 +1,94 @@
+"""How the station is, as one frozen value: the daemon composes it, metrics, pages and `status` render it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class LinkHealth:
+    """One MQTT link and its side of the conservation equation."""
+
+    name: str
+    up: bool
+    received: int = 0
+    stored: int = 0
+    duplicate: int = 0
+    quarantined: int = 0
+    in_flight: int = 0  # counted by looking, not derived
+    unprotected: int = 0  # QoS 0
+    connects: int = 0
+    disconnects: Mapping[str, int] = field(default_factory=dict)  # by reason, a closed set
+    received_bytes: int = 0
+    last_message_at_us: int | None = None
+    paused: bool = False  # not reading, because the inbox is full
+
+    def imbalance(self) -> int:
+        """Return received − stored − duplicate − quarantined − in flight; anything but 0 is a bug."""
+        return self.received - self.stored - self.duplicate - self.quarantined - self.in_flight
+
+
+@dataclass(frozen=True, slots=True)
+class SatelliteHealth:
+    satellite: str
+    stored: Mapping[tuple[str, str, str], int] = field(default_factory=dict)  # by station, packet, kind
+    duplicates: Mapping[str, int] = field(default_factory=dict)  # by station
+    last_generated_at_us: int | None = None
+    last_received_at_us: int | None = None
+    out_of_limits: Mapping[str, int] = field(default_factory=dict)  # parameters now at each level, by level name
+    missing: int = 0  # sequence counts that never came, by realtime packets since the start
+
+
+@dataclass(frozen=True, slots=True)
+class PassHealth:
+    """The pass under way or next, for one satellite over one station; times in UTC microseconds."""
+
+    satellite: str
+    station: str
+    active: bool
+    aos_us: int
+    los_us: int
+    max_elevation_deg: float
+    packets: int = 0  # stored since AOS, while active
+
+
+@dataclass(frozen=True, slots=True)
+class ElementsHealth:
+    satellite: str
+    epoch_us: int
+    source: str  # "file", later also the name of a network source
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveHealth:
+    up: bool
+    last_commit_at_us: int | None = None
+    errors: int = 0
+    write_seconds: float = 0.0  # sum over all transactions
+    writes: int = 0
+    size_bytes: int = 0
+    free_bytes: int | None = None  # on the file system that holds it; None for a server
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    now_us: int
+    started_at_us: int
+    version: str
+    links: tuple[LinkHealth, ...]
+    satellites: tuple[SatelliteHealth, ...]
+    rejected: Mapping[str, int]  # by Reason
+    inbox_messages: int
+    inbox_capacity: int
+    archive: ArchiveHealth
+    passes: tuple[PassHealth, ...]
+    elements: tuple[ElementsHealth, ...]
+    tasks: Mapping[str, float]  # seconds since each task last made progress
+    loop_lag_s: float = 0.0
+
+    def problems(self) -> list[str]:
+        """Return what an operator should come for, one line each; empty when healthy."""
+        found = [f"link {link.name} is down" for link in self.links if not link.up]
+        found += [f"link {link.name} does not balance by {link.imbalance()}" for link in self.links if link.imbalance()]
+        if not self.archive.up:
+            found.append("the archive cannot be written")
+        return found

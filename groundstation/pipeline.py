@@ -1,0 +1,167 @@
+"""A packet's whole way through the daemon, and the ledger that balances it.
+
+    source ──► Inbox ──► decode ──► archive (one transaction) ──► acknowledge
+                 │                                                     │
+                 └───────────────────── Account ───────────────────────┘
+
+For every link, always: received = stored + duplicate + quarantined + in flight. The first four are counted where
+they happen, the last is counted by looking at what is held, so the equation is a check that can fail.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from groundstation.archive.writer import ArchiveUnavailableError
+from groundstation.telemetry.packet import Fate, Message, Packet, Rejection
+
+log = logging.getLogger(__name__)
+
+BATCH_MOST = 1000  # messages in one transaction
+LINGER_S = 0.02  # how long a batch waits for company: one sync for many packets
+RETRY_FIRST_S, RETRY_MOST_S = 0.25, 15.0
+
+
+class Archive(Protocol):
+    async def store(self, packets: Sequence[Packet], rejections: Sequence[Rejection]) -> Sequence[Fate]:
+        """Commit everything in one transaction and return each packet's fate.
+
+        Raises ArchiveUnavailableError where nothing was committed and the same call may succeed later.
+        """
+
+
+Decode = Callable[[Message], Packet | Rejection]
+Observe = Callable[[Sequence[tuple[Packet, Fate]], Sequence[Rejection]], None]
+
+
+@dataclass(slots=True)
+class Account:
+    """One link's side of the conservation equation."""
+
+    received: int = 0
+    stored: int = 0
+    duplicate: int = 0
+    quarantined: int = 0
+    unprotected: int = 0  # the part of `received` that came at QoS 0: nobody would send it again
+
+    def settled(self) -> int:
+        return self.stored + self.duplicate + self.quarantined
+
+
+class Inbox:
+    """The bounded queue between the sources and the pipeline, with each link's account.
+
+    A source calls `put`, and once `full` is true it stops reading until `room` returns. `put` never refuses: what a
+    source has already read from its socket must not be lost, so the bound is kept by pausing and not by dropping.
+    """
+
+    def __init__(self, links: Sequence[str], capacity: int = 5000) -> None:
+        self.capacity = capacity
+        self.accounts = {name: Account() for name in links}
+        self._waiting: deque[Message] = deque()
+        self._in_hand: Sequence[Message] = ()
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._closed = False
+
+    @property
+    def full(self) -> bool:
+        return not self._room.is_set()
+
+    def put(self, message: Message) -> None:
+        account = self.accounts[message.link]
+        account.received += 1
+        account.unprotected += message.qos == 0
+        self._waiting.append(message)
+        self._arrived.set()
+        if len(self._waiting) >= self.capacity:
+            self._room.clear()
+
+    async def room(self) -> None:
+        """Wait until a source may read on."""
+        await self._room.wait()
+
+    def close(self) -> None:
+        """Say that no more will come: `batch` returns what is left and then nothing."""
+        self._closed = True
+        self._arrived.set()
+
+    async def batch(self, most: int = BATCH_MOST, linger_s: float = LINGER_S) -> Sequence[Message]:
+        """Return the next messages in order of arrival; none once closed and empty."""
+        await self._arrived.wait()
+        if len(self._waiting) < most and not self._closed:
+            await asyncio.sleep(linger_s)
+        waiting = self._waiting
+        self._in_hand = [waiting.popleft() for _ in range(min(most, len(waiting)))]
+        if not waiting and not self._closed:
+            self._arrived.clear()
+        if len(waiting) <= self.capacity // 2:
+            self._room.set()
+        return self._in_hand
+
+    def settle(self, fates: Sequence[Fate]) -> None:
+        """Book the batch in hand: `fates` are in its order."""
+        for message, fate in zip(self._in_hand, fates, strict=True):
+            account = self.accounts[message.link]
+            if fate is Fate.STORED:
+                account.stored += 1
+            elif fate is Fate.DUPLICATE:
+                account.duplicate += 1
+            else:
+                account.quarantined += 1
+        self._in_hand = ()
+
+    def held(self) -> Counter[str]:
+        """Count what is in memory by link, by looking: the equation's independent term."""
+        return Counter(message.link for held in (self._waiting, self._in_hand) for message in held)
+
+    def imbalance(self) -> dict[str, int]:
+        """Return received − settled − in flight for every link; anything but 0 is a bug."""
+        held = self.held()
+        return {name: a.received - a.settled() - held[name] for name, a in self.accounts.items()}
+
+
+async def record(inbox: Inbox, decode: Decode, archive: Archive, observe: Observe) -> None:
+    """Decode, commit and acknowledge batch after batch until the inbox is closed and empty."""
+    while batch := await inbox.batch():
+        packets: list[Packet] = []
+        rejections: list[Rejection] = []
+        is_packet: list[bool] = []
+        for message in batch:
+            decoded = decode(message)
+            is_packet.append(isinstance(decoded, Packet))
+            if isinstance(decoded, Packet):
+                packets.append(decoded)
+            else:
+                rejections.append(decoded)
+        packet_fates = await store_at_last(archive, packets, rejections)
+        remaining = iter(packet_fates)
+        inbox.settle([next(remaining) if good else Fate.QUARANTINED for good in is_packet])
+        for message in batch:
+            message.acknowledge()
+        observe(list(zip(packets, packet_fates, strict=True)), rejections)
+
+
+async def store_at_last(archive: Archive, packets: Sequence[Packet], rejections: Sequence[Rejection]) -> Sequence[Fate]:
+    """Return the fates once the batch is committed, however long the database is away.
+
+    Nothing is acknowledged meanwhile: the inbox fills, the sources pause and the broker queues.
+    """
+    delay_s, failing_since = RETRY_FIRST_S, None
+    while True:
+        try:
+            fates = await archive.store(packets, rejections)
+        except ArchiveUnavailableError as error:
+            failing_since = failing_since or time.monotonic()
+            log.error("archive unavailable, nothing is lost, next try in %.1f s: %s", delay_s, error)
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, RETRY_MOST_S)
+        else:
+            if failing_since is not None:
+                log.warning("archive is back after %.0f s", time.monotonic() - failing_since)
+            return fates

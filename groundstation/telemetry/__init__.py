@@ -1,0 +1,1 @@
+"""What packets mean: wire format, definitions, decoding, limits. Pure functions of bytes."""
