@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 BATCH_MOST = 1000  # messages in one transaction
 LINGER_S = 0.02  # how long a batch waits for company: one sync for many packets
+IDLE_S = 5.0  # how often an idle pipeline shows that it is alive
 RETRY_FIRST_S, RETRY_MOST_S = 0.25, 15.0
 
 
@@ -91,9 +92,17 @@ class Inbox:
         self._closed = True
         self._arrived.set()
 
+    @property
+    def finished(self) -> bool:
+        """Whether it is closed and all that came was handed out."""
+        return self._closed and not self._waiting
+
     async def batch(self, most: int = BATCH_MOST, linger_s: float = LINGER_S) -> Sequence[Message]:
-        """Return the next messages in order of arrival; none once closed and empty."""
-        await self._arrived.wait()
+        """Return the next messages in order of arrival; none where nothing came for a while, or will come."""
+        try:
+            await asyncio.wait_for(self._arrived.wait(), IDLE_S)
+        except TimeoutError:
+            return ()
         if len(self._waiting) < most and not self._closed:
             await asyncio.sleep(linger_s)
         waiting = self._waiting
@@ -126,28 +135,32 @@ class Inbox:
         return {name: a.received - a.settled() - held[name] for name, a in self.accounts.items()}
 
 
-async def record(inbox: Inbox, decode: Decode, archive: Archive, observe: Observe) -> None:
-    """Decode, commit and acknowledge batch after batch until the inbox is closed and empty."""
-    while batch := await inbox.batch():
-        packets: list[Packet] = []
-        rejections: list[Rejection] = []
-        is_packet: list[bool] = []
-        for message in batch:
-            decoded = decode(message)
-            is_packet.append(isinstance(decoded, Packet))
-            if isinstance(decoded, Packet):
-                packets.append(decoded)
-            else:
-                rejections.append(decoded)
-        packet_fates = await store_at_last(archive, packets, rejections)
-        remaining = iter(packet_fates)
-        inbox.settle([next(remaining) if good else Fate.QUARANTINED for good in is_packet])
+async def record(
+    inbox: Inbox, decode: Decode, archive: Archive, observe: Observe, beat: Callable[[], None] = lambda: None
+) -> None:
+    """Decode, commit and acknowledge batch after batch until the inbox is closed and empty.
+
+    `beat` is called whenever this task has made progress, the idle and the retrying included.
+    """
+    while not inbox.finished:
+        beat()
+        batch = await inbox.batch()
+        if not batch:
+            continue
+        decoded = [decode(message) for message in batch]
+        packets = [one for one in decoded if isinstance(one, Packet)]
+        rejections = [one for one in decoded if isinstance(one, Rejection)]
+        fates = await store_at_last(archive, packets, rejections, beat)
+        of_packets = iter(fates)
+        inbox.settle([next(of_packets) if isinstance(one, Packet) else Fate.QUARANTINED for one in decoded])
         for message in batch:
             message.acknowledge()
-        observe(list(zip(packets, packet_fates, strict=True)), rejections)
+        observe(list(zip(packets, fates, strict=True)), rejections)
 
 
-async def store_at_last(archive: Archive, packets: Sequence[Packet], rejections: Sequence[Rejection]) -> Sequence[Fate]:
+async def store_at_last(
+    archive: Archive, packets: Sequence[Packet], rejections: Sequence[Rejection], beat: Callable[[], None]
+) -> Sequence[Fate]:
     """Return the fates once the batch is committed, however long the database is away.
 
     Nothing is acknowledged meanwhile: the inbox fills, the sources pause and the broker queues.
@@ -159,6 +172,7 @@ async def store_at_last(archive: Archive, packets: Sequence[Packet], rejections:
         except ArchiveUnavailableError as error:
             failing_since = failing_since or time.monotonic()
             log.error("archive unavailable, nothing is lost, next try in %.1f s: %s", delay_s, error)
+            beat()
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, RETRY_MOST_S)
         else:
