@@ -1,4 +1,8 @@
-"""How the station is, as one frozen value: the daemon composes it, metrics, pages and `status` render it."""
+"""How the station is, as one frozen value: the daemon composes it, metrics, pages and `status` render it.
+
+Every mapping in it is a copy: a thread renders it while the event loop counts on. A count that has not happened yet
+stands there as 0 (each packet of each definition, each reason to disconnect), so that a rate sees the first one.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,0 +1,228 @@
+"""The HTTP face, asked over a real socket."""
+
+import asyncio
+import dataclasses
+import gzip
+import html.parser
+import json
+import socket
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from groundstation.monitor.health import ArchiveHealth, LinkHealth, SatelliteHealth
+from groundstation.monitor.http import HttpError, serve, url_of
+from tests.parts.station import Station
+
+PATHS = ("/", "/metrics", "/healthz", "/readyz", "/api/status")
+
+
+@pytest.fixture
+def station() -> Station:
+    return Station(changes={"links": (LinkHealth("antenna", up=True),)})
+
+
+@pytest.fixture
+def missing() -> list[str]:
+    return []
+
+
+@pytest_asyncio.fixture
+async def client(station: Station, missing: list[str]) -> AsyncIterator[aiohttp.ClientSession]:
+    async with (
+        serve("127.0.0.1", 0, station.health, lambda: missing) as url,
+        aiohttp.ClientSession(base_url=url) as session,
+    ):
+        yield session
+
+
+async def get(client: aiohttp.ClientSession, path: str, **headers: str) -> tuple[int, str]:
+    async with client.get(path, headers=headers) as answer:
+        return answer.status, await answer.text()
+
+
+async def test_metrics_are_text_unless_openmetrics_is_asked_for(client: aiohttp.ClientSession) -> None:
+    async with client.get("/metrics", headers={"Accept": "*/*"}) as answer:
+        assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert "groundstation_link_up" in await answer.text()
+    async with client.get("/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0"}) as answer:
+        assert answer.content_type == "application/openmetrics-text"
+        assert (await answer.text()).endswith("# EOF\n")
+
+
+async def test_metrics_are_compressed_for_who_asks(client: aiohttp.ClientSession) -> None:
+    async with client.get("/metrics", headers={"Accept-Encoding": "gzip"}) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+    async with client.get("/metrics", headers={"Accept-Encoding": "identity"}) as answer:
+        assert "Content-Encoding" not in answer.headers
+        assert len(gzip.compress(await answer.read())) < 5000
+
+
+async def test_healthz_says_what_is_wrong(client: aiohttp.ClientSession, station: Station) -> None:
+    status, text = await get(client, "/healthz")
+    assert (status, json.loads(text)) == (200, {"healthy": True, "problems": []})
+    station.changes["archive"] = ArchiveHealth(up=False)
+    status, text = await get(client, "/healthz")
+    assert (status, json.loads(text)) == (503, {"healthy": False, "problems": ["the archive cannot be written"]})
+
+
+async def test_readyz_says_what_is_missing(client: aiohttp.ClientSession, missing: list[str]) -> None:
+    missing.append("first subscription of link antenna")
+    status, text = await get(client, "/readyz")
+    assert (status, json.loads(text)) == (503, {"ready": False, "missing": ["first subscription of link antenna"]})
+    missing.clear()
+    status, text = await get(client, "/readyz")
+    assert (status, json.loads(text)) == (200, {"ready": True, "missing": []})
+
+
+async def test_status_is_the_whole_health(client: aiohttp.ClientSession, station: Station) -> None:
+    station.changes.clear()
+    station.started_at_us -= 60_000_000
+    shown = json.loads((await get(client, "/api/status"))[1])
+    sums = shown["conservation"]
+    assert sums["received"] == sums["stored"] + sums["duplicate"] + sums["quarantined"] + sums["in_flight"] > 1000
+    assert sums["holds"] is True
+    assert shown["problems"] == ["link backup is down"]
+    assert [link["imbalance"] for link in shown["links"]] == [0, 0]
+    assert [one["satellite"] for one in shown["passes"]] == ["hk-one", "hk-two"]
+    los, now = (datetime.fromisoformat(text) for text in (shown["passes"][0]["los"], shown["now"]))
+    assert 400 < (los - now).total_seconds() < 480
+    rows = shown["satellites"][0]["stored"]
+    assert {"station": "hko", "packet": "eps", "kind": "dump", "count": 0} in rows
+    assert sum(row["count"] for row in rows) == sums["stored"]
+
+
+async def test_conservation_does_not_hold_when_two_links_cancel_out(
+    client: aiohttp.ClientSession, station: Station
+) -> None:
+    station.changes["links"] = (LinkHealth("a", up=True, received=1), LinkHealth("b", up=True, stored=1))
+    shown = json.loads((await get(client, "/api/status"))[1])
+    assert shown["conservation"]["received"] == shown["conservation"]["stored"]
+    assert shown["conservation"]["holds"] is False
+
+
+class Tags(html.parser.HTMLParser):
+    """Fails on a tag that is not closed in order, and keeps what the page would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+async def test_the_page_is_whole_and_loads_nothing(client: aiohttp.ClientSession, station: Station) -> None:
+    station.changes.clear()
+    async with client.get("/") as answer:
+        assert answer.content_type == "text/html"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        text = await answer.text()
+    tags = Tags()
+    tags.feed(text)
+    assert tags.open == []
+    assert not {tag for tag, _ in tags.seen} & {"script", "link", "img", "iframe"}
+    links = [attrs["href"] for tag, attrs in tags.seen if tag == "a"]
+    assert set(links) == set(PATHS) - {"/"}
+    assert ("meta", {"http-equiv": "refresh", "content": "5"}) in tags.seen
+    assert "link backup is down" in text
+
+
+async def test_the_page_is_safe_from_names(client: aiohttp.ClientSession, station: Station) -> None:
+    hostile = "<script>alert(1)</script>"
+    station.changes |= {
+        "version": hostile,
+        "links": (LinkHealth(hostile, up=False, disconnects={hostile: 1}),),
+        "satellites": (SatelliteHealth(hostile, out_of_limits={hostile: 1}),),
+        "rejected": {hostile: 1},
+        "tasks": {hostile: 1.0},
+    }
+    _, text = await get(client, "/")
+    assert "&lt;script&gt;" in text
+    assert "<script>" not in text
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_head_answers_like_get_without_a_body(client: aiohttp.ClientSession, path: str) -> None:
+    async with client.head(path) as head, client.get(path) as whole:
+        assert head.status == whole.status == 200
+        assert head.content_type == whole.content_type
+        assert head.headers["Cache-Control"] == "no-store"
+        assert await head.read() == b""
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+async def test_nothing_can_be_changed(client: aiohttp.ClientSession, path: str, method: str) -> None:
+    async with client.request(method, path) as answer:
+        assert answer.status == 405
+        assert answer.headers["Allow"] == "GET,HEAD"
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/metrics/", "/api", "/../etc/passwd", "/%00"])
+async def test_what_is_not_there_is_404(client: aiohttp.ClientSession, path: str) -> None:
+    assert (await get(client, path))[0] == 404
+
+
+async def test_scrapes_at_once_are_each_consistent(client: aiohttp.ClientSession, station: Station) -> None:
+    station.changes.clear()
+    answers = await asyncio.gather(*(get(client, "/metrics") for _ in range(20)))
+    assert all('groundstation_conservation_imbalance_messages{link="antenna"} 0.0' in text for _, text in answers)
+
+
+async def test_a_port_in_use_is_one_clear_line(station: Station) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(HttpError) as caught:
+            async with serve("127.0.0.1", port, station.health, list):
+                pass
+    assert str(caught.value) == f"http: cannot listen on 127.0.0.1:{port}: Address already in use"
+
+
+async def test_a_host_that_is_not_ours_is_one_clear_line(station: Station) -> None:
+    with pytest.raises(HttpError, match=r"^http: cannot listen on 192\.0\.2\.1:0: Cannot assign requested address$"):
+        async with serve("192.0.2.1", 0, station.health, list):
+            pass
+
+
+async def test_the_server_stops_though_a_client_hangs(station: Station) -> None:
+    loop = asyncio.get_running_loop()
+    async with serve("127.0.0.1", 0, station.health, list) as url:
+        port = int(url.rsplit(":", 1)[1])
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n")  # and never the end of it
+        await writer.drain()
+        leaving = loop.time()
+    assert loop.time() - leaving < 5
+    writer.close()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:9108"),
+        ("0.0.0.0", "http://127.0.0.1:9108"),
+        ("::", "http://[::1]:9108"),
+        ("2001:db8::7", "http://[2001:db8::7]:9108"),
+    ],
+)
+def test_the_url_opens_from_this_machine(host: str, url: str) -> None:
+    assert url_of(host, 9108) == url
+
+
+async def test_a_satellite_without_anything_is_shown(client: aiohttp.ClientSession, station: Station) -> None:
+    bare = dataclasses.replace(station.health(), satellites=(SatelliteHealth("new"),), passes=(), elements=(), tasks={})
+    station.changes |= {field.name: getattr(bare, field.name) for field in dataclasses.fields(bare)}
+    assert "new" in (await get(client, "/"))[1]
+    assert json.loads((await get(client, "/api/status"))[1])["satellites"][0]["last_received_at"] is None
