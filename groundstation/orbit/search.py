@@ -1,0 +1,142 @@
+"""Find where a satellite is above the mask by sampling its elevation closely and refining every crossing.
+
+Plain and slow, and right: times are seconds from the start of the window, and the window is searched one revolution
+further on both sides, so that a pass which it cuts is seen whole.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from skyfield.api import EarthSatellite, Timescale
+from skyfield.toposlib import GeographicPosition
+
+Array = NDArray[np.float64]
+Curve = Callable[[Array], Array]
+
+STEP_RAD = 0.03  # a step turns the satellite by this much at perigee: 27 s in low orbit
+DIFFERENCE_S = 0.25
+HALVINGS = 48  # of a step of minutes: well under a microsecond
+
+
+@dataclass(frozen=True, slots=True)
+class Sky:
+    """One satellite in the sky of one place; seconds count from `start`."""
+
+    satellite: EarthSatellite
+    place: GeographicPosition
+    scale: Timescale
+    start: datetime
+
+    def look(self, at_s: Array) -> tuple[Array, Array, Array]:
+        """Return elevation and azimuth in radians and range in km; NaN where SGP4 fails."""
+        day = self.start
+        seconds = day.second + day.microsecond / 1e6 + np.asarray(at_s)
+        times = self.scale.utc(day.year, day.month, day.day, day.hour, day.minute, seconds)
+        # Precession and nutation turn the satellite and the place alike, and cost a hundred times the rest.
+        times.gast, times.M, times.MT = times.tt * 0.0, np.identity(3), np.identity(3)
+        position = (self.satellite - self.place).at(times)
+        elevation, azimuth, distance = position.altaz()
+        failed = np.array([message is not None for message in position.message])
+        return (
+            np.where(failed, np.nan, elevation.radians),
+            np.where(failed, np.nan, azimuth.radians),
+            np.where(failed, np.nan, distance.km),
+        )
+
+    def elevation(self, at_s: Array) -> Array:
+        return self.look(at_s)[0]
+
+    def range(self, at_s: Array) -> Array:
+        return self.look(at_s)[2]
+
+    def range_rate(self, at_s: Array) -> Array:
+        """Return d(range)/dt in km/s; SGP4's own velocity is not the derivative of its position."""
+        return slope(self.range, at_s)
+
+    @property
+    def revolution_s(self) -> float:
+        return float(2 * np.pi / self.satellite.model.no_kozai * 60)
+
+    @property
+    def step_s(self) -> float:
+        e = self.satellite.model.ecco
+        return float(STEP_RAD * self.revolution_s / (2 * np.pi) * (1 - e) ** 1.5 / (1 + e) ** 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Arc:
+    """One stretch above the mask; a time is None where it is unknown."""
+
+    aos_s: float | None
+    los_s: float | None
+    culmination_s: float
+    tca_s: float
+    in_progress_at_start: bool
+    in_progress_at_end: bool
+
+
+def slope(curve: Curve, at_s: Array) -> Array:
+    """Return the derivative by a five-point difference."""
+    h = DIFFERENCE_S
+    return (8 * (curve(at_s + h) - curve(at_s - h)) - (curve(at_s + 2 * h) - curve(at_s - 2 * h))) / (12 * h)
+
+
+def root(curve: Curve, low_s: Array, high_s: Array) -> Array:
+    """Return where `curve` changes sign in each bracket, by halving."""
+    rising = curve(high_s) > curve(low_s)
+    for _ in range(HALVINGS):
+        middle = (low_s + high_s) / 2
+        beyond = (curve(middle) > 0) == rising
+        low_s, high_s = np.where(beyond, low_s, middle), np.where(beyond, middle, high_s)
+    return (low_s + high_s) / 2
+
+
+def extremes(curve: Curve, nodes_s: Array, values: Array) -> Array:
+    """Return the times of every maximum and minimum that the samples bracket."""
+    turns = np.flatnonzero((values[1:-1] - values[:-2]) * (values[2:] - values[1:-1]) <= 0) + 1
+    if not len(turns):
+        return np.empty(0)
+    return root(lambda at_s: slope(curve, at_s), nodes_s[turns - 1], nodes_s[turns + 1])
+
+
+def find_arcs(sky: Sky, mask_deg: float, window_s: float) -> list[Arc]:
+    """Return the stretches above the mask that overlap 0 to `window_s`, in order."""
+    mask = np.radians(mask_deg)
+    beyond = sky.revolution_s
+    nodes = np.linspace(-beyond, window_s + beyond, int((window_s + 2 * beyond) / sky.step_s) + 2)
+    nodes = np.union1d(nodes, extremes(sky.elevation, nodes, sky.elevation(nodes)))
+    height = sky.elevation(nodes) - mask
+    known = np.isfinite(height)
+    above = np.where(known, height, -1.0) >= 0
+    changes = np.flatnonzero(above[1:] != above[:-1])
+    clean = known[changes] & known[changes + 1]
+    edges = np.full(len(changes), np.nan)
+    if clean.any():
+        low, high = nodes[changes[clean]], nodes[changes[clean] + 1]
+        edges[clean] = root(lambda at_s: sky.elevation(at_s) - mask, low, high)
+    bounds = [np.nan, *edges, np.nan]
+    firsts, lasts = [0, *(changes + 1)], [*changes, len(nodes) - 1]
+    runs = zip(firsts, lasts, bounds[:-1], bounds[1:], strict=True)
+    arcs = [_arc(sky, nodes[first : last + 1], aos, los, window_s) for first, last, aos, los in runs if above[first]]
+    return [arc for arc in arcs if arc is not None]
+
+
+def _arc(sky: Sky, nodes: Array, aos: float, los: float, window_s: float) -> Arc | None:
+    low = aos if np.isfinite(aos) else max(nodes[0], 0.0)
+    high = los if np.isfinite(los) else min(nodes[-1], window_s)
+    if high <= 0 or low >= window_s or low > high:
+        return None
+    inside = np.concatenate([[low], nodes[(nodes > low) & (nodes < high)], [high]])
+    distance = sky.range(inside)
+    inside_closest = np.concatenate([inside, np.clip(extremes(sky.range, inside, distance), low, high)])
+    return Arc(
+        aos_s=float(aos) if np.isfinite(aos) else None,
+        los_s=float(los) if np.isfinite(los) else None,
+        culmination_s=float(inside[np.nanargmax(sky.elevation(inside))]),
+        tca_s=float(inside_closest[np.nanargmin(sky.range(inside_closest))]),
+        in_progress_at_start=bool(low <= 0),
+        in_progress_at_end=bool(high >= window_s),
+    )
