@@ -64,7 +64,7 @@ def passes(health: Health) -> str:
         ]
         for one in sorted(health.passes, key=lambda one: one.aos_us)
     ]
-    return table("Passes", ["satellite", "station", "", "AOS", "LOS", "#max elevation", "#packets"], rows)
+    return table("Passes", ["satellite", "station", "", "AOS (UTC)", "LOS (UTC)", "#max elevation", "#packets"], rows)
 
 
 def when(one: PassHealth, now_us: int) -> str:
@@ -110,6 +110,8 @@ def satellites(health: Health) -> str:
 
 
 def limits(one: SatelliteHealth) -> str:
+    if one.last_received_at_us is None:
+        return "–"
     out = [f"{count} {escape(level)}" for level, count in one.out_of_limits.items() if count]
     return mark(good=not out, text=", ".join(out) or "none")
 
