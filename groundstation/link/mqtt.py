@@ -1,0 +1,219 @@
+"""The source of telemetry: keeps one MQTT link up and hands its messages on, to be acknowledged after the commit.
+
+broker ──► Connection ──► deliver ──► inbox            pauses reading while the inbox is full
+   ▲            │                        │
+   └── PUBACK ──┴──── Window ◄── acknowledge           in order, on the connection that brought the message
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from groundstation.link.aiomqtt_connection import V5, V311, AiomqttConnection
+from groundstation.link.connection import Connection, Deliver, LinkError, Subscription, Trouble
+from groundstation.link.settings import LinkSettings
+from groundstation.telemetry.packet import Message
+
+log = logging.getLogger(__name__)
+
+RETRY_FIRST_S, RETRY_MOST_S = 0.25, 30.0
+STABLE_S = 10.0  # a connection that lived this long ends the back-off
+DRAIN_S = 10.0  # for what was delivered to be committed and acknowledged at a stop
+
+Connect = Callable[[LinkSettings, Deliver], Connection]
+OnStatus = Callable[[str, bytes, bool], None]
+"""Takes topic, payload and whether the broker had kept it (retained)."""
+
+
+class Inbox(Protocol):
+    """What a source needs of the queue before the pipeline."""
+
+    @property
+    def full(self) -> bool: ...
+
+    def put(self, message: Message) -> None: ...
+
+    async def room(self) -> None: ...
+
+
+def connect_mqtt_5(settings: LinkSettings, deliver: Deliver) -> Connection:
+    return AiomqttConnection(settings, deliver, V5)
+
+
+def connect_mqtt_311(settings: LinkSettings, deliver: Deliver) -> Connection:
+    return AiomqttConnection(settings, deliver, V311)
+
+
+class MqttSource:
+    """One configured link. The plain attributes are for health and may be read at any time."""
+
+    def __init__(
+        self,
+        settings: LinkSettings,
+        *,
+        on_status: OnStatus | None = None,
+        engines: tuple[Connect, ...] = (connect_mqtt_5, connect_mqtt_311),
+    ) -> None:
+        self.settings = settings
+        self.up = False  # connected and subscribed
+        self.connects = 0
+        self.disconnects: Counter[str] = Counter()  # established connections that were lost, by Trouble
+        self.failures: Counter[str] = Counter()  # attempts that never came so far, by Trouble
+        self.received_bytes = 0  # payloads alone
+        self.last_message_at_us: int | None = None
+        self.paused = False  # not reading, because the inbox is full
+        self.last_error: str | None = None  # why the link is down; None while it is up
+        self.ready = asyncio.Event()  # set by the first confirmed subscription
+        self._on_status = on_status
+        self._engines = engines
+        self._engine = 0  # the one to try next
+        self._full = asyncio.Event()  # wakes the task that waits for room
+        self._connection: Connection | None = None
+        self._inbox: Inbox
+
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        prefix = self.settings.topic_prefix
+        return (
+            Subscription(f"{prefix}/+/+/telemetry", retained_each_time=False),
+            Subscription(f"{prefix}/+/status", retained_each_time=True),
+        )
+
+    async def run(self, inbox: Inbox, stopping: asyncio.Event) -> None:
+        """Deliver messages until `stopping`, through as many connections as it takes.
+
+        At a stop nothing more is read; what was delivered is waited for (`DRAIN_S` at most) and acknowledged, so
+        whoever empties the inbox must go on until this returns. The session stays with the broker.
+        """
+        self._inbox = inbox
+        delay_s = RETRY_FIRST_S
+        while await unless(stopping, inbox.room()):
+            began, connects = time.monotonic(), self.connects
+            try:
+                await self._serve(stopping)
+            except LinkError as error:
+                self._report(error, lost=self.connects > connects)
+            if time.monotonic() - began > STABLE_S:
+                delay_s = RETRY_FIRST_S
+            # Jitter, so that a broker that comes back is not met by all its clients at once.
+            await unless(stopping, asyncio.sleep(delay_s * random.uniform(0.5, 1)))  # noqa: S311  # not a secret
+            delay_s = min(delay_s * 2, RETRY_MOST_S)
+
+    async def _serve(self, stopping: asyncio.Event) -> None:
+        """Use one connection until it is lost (raises LinkError) or until `stopping`."""
+        connection = self._connection = self._engines[self._engine](self.settings, self._deliver)
+        lost: BaseException | None = None
+        try:
+            if await unless(stopping, connection.open()):
+                try:
+                    await self._converse(connection, stopping)
+                except* LinkError as group:
+                    lost = group
+                if lost is None:
+                    await connection.close()
+        finally:
+            connection.abort()
+            self._connection = None
+            self.up = self.paused = False
+        while isinstance(lost, BaseExceptionGroup):
+            lost = lost.exceptions[0]
+        if lost is not None:
+            raise lost
+
+    async def _converse(self, connection: Connection, stopping: asyncio.Event) -> None:
+        self._full.clear()
+        async with asyncio.TaskGroup() as tasks:
+            name = self.settings.name
+            working = [
+                tasks.create_task(connection.watch(), name=f"{name}: watch"),
+                tasks.create_task(self._subscribe(connection), name=f"{name}: subscribe"),
+                tasks.create_task(self._resume(connection), name=f"{name}: resume"),
+            ]
+            await stopping.wait()
+            for task in working[1:]:
+                task.cancel()
+            connection.pause()
+            await self._drain(connection)
+            working[0].cancel()
+
+    async def _drain(self, connection: Connection) -> None:
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                await connection.window.empty.wait()
+        except TimeoutError:
+            left = len(connection.window)
+            log.warning("link %s: stopped with %d unacknowledged, which will come again", self.settings.name, left)
+
+    async def _subscribe(self, connection: Connection) -> None:
+        await connection.subscribe(self.subscriptions)
+        self._came_up(connection)
+        self.ready.set()
+
+    def _came_up(self, connection: Connection) -> None:
+        if not self.up:
+            self.up, self.last_error = True, None
+            self.connects += 1
+            host, port = self.settings.host, self.settings.port
+            log.info("link %s: up, %s to %s:%d", self.settings.name, connection.protocol, host, port)
+
+    async def _resume(self, connection: Connection) -> None:
+        """Read on whenever there is room again in the inbox and in memory."""
+        while True:
+            await self._full.wait()
+            await self._inbox.room()
+            await connection.window.light.wait()
+            self._full.clear()
+            self.paused = False
+            connection.resume()
+
+    def _deliver(self, topic: str, payload: bytes, qos: int, retained: bool, acknowledge: Callable[[], None]) -> None:
+        """Take one message from the connection. Called for every message: what it costs, each costs."""
+        now_us = time.time_ns() // 1000
+        self.received_bytes += len(payload)
+        self.last_message_at_us = now_us
+        if topic.endswith("/status"):
+            if self._on_status is not None:
+                self._on_status(topic, payload, retained)
+            acknowledge()
+            return
+        self._inbox.put(Message(self.settings.name, topic, payload, now_us, qos, retained, acknowledge))
+        connection = self._connection
+        assert connection is not None
+        if not self.up:
+            self._came_up(connection)  # a resumed session's backlog comes before the answer to SUBSCRIBE
+        if self._inbox.full or not connection.window.light.is_set():
+            self.paused = True
+            connection.pause()
+            self._full.set()
+
+    def _report(self, error: LinkError, *, lost: bool) -> None:
+        """Count a lost connection or a failed attempt; say the same thing once and not at every attempt."""
+        what, counter = ("lost", self.disconnects) if lost else ("cannot connect to", self.failures)
+        counter[error.trouble] += 1
+        if lost:
+            self._engine = 0
+        elif error.trouble is Trouble.PROTOCOL:
+            self._engine = (self._engine + 1) % len(self._engines)
+        text = f"{error.trouble}: {error}"
+        if lost or text != self.last_error:
+            host, port = self.settings.host, self.settings.port
+            log.warning("link %s: %s %s:%d, trying again: %s", self.settings.name, what, host, port, text)
+        self.last_error = text
+
+
+async def unless(stopping: asyncio.Event, work: Coroutine[Any, Any, Any]) -> bool:
+    """Do `work` and return True, or leave it and return False as soon as `stopping` is set."""
+    working, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait((working, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+        return not stopping.is_set()
+    finally:
+        working.cancel()
+        stopped.cancel()
+        await asyncio.gather(working, stopped, return_exceptions=True)
