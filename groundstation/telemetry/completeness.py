@@ -1,0 +1,46 @@
+"""How many packets never came, told by their sequence counts."""
+
+from dataclasses import dataclass, replace
+
+SILENCE_US = 600 * 1_000_000  # ten minutes: longer than any gap within a pass of a low satellite
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """What is known of one sequence of counts; begin with `Counting()`, go on with `count`."""
+
+    last: int | None = None
+    last_generated_at_us: int = 0
+    missing: int = 0  # counts skipped within a pass and not heard since
+    late: int = 0  # heard after one generated later: from another station, or replayed from a buffer
+    resets: int = 0  # the count went back while time went on: the spacecraft restarted its counter
+
+
+def missing_between(previous: int, current: int, modulus: int) -> int:
+    """Return how many counts lie between two that were heard one after the other; 0 for a repeated count."""
+    return (current - previous - 1) % modulus if current != previous else 0
+
+
+def count(
+    counting: Counting, sequence: int, generated_at_us: int, modulus: int, silence_us: int = SILENCE_US
+) -> Counting:
+    """Return the counting after one more packet, each packet once (a duplicate is for the archive to recognise).
+
+    Counts skipped while nobody listened are not missing: after `silence_us` without a packet a new run begins. A step
+    forward by more than half the modulus is taken for a restart of the counter; a restart that happens to look like a
+    smaller step can't be told from a loss. A late packet fills one missing count.
+    """
+    if counting.last is None or generated_at_us - counting.last_generated_at_us > silence_us:
+        return replace(counting, last=sequence, last_generated_at_us=generated_at_us)
+    if generated_at_us < counting.last_generated_at_us:
+        in_this_run = counting.last_generated_at_us - generated_at_us <= silence_us
+        return replace(counting, late=counting.late + 1, missing=max(0, counting.missing - in_this_run))
+    skipped = missing_between(counting.last, sequence, modulus)
+    is_reset = skipped >= modulus // 2
+    return replace(
+        counting,
+        last=sequence,
+        last_generated_at_us=generated_at_us,
+        missing=counting.missing + (0 if is_reset else skipped),
+        resets=counting.resets + is_reset,
+    )
