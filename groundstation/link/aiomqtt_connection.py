@@ -69,7 +69,7 @@ def new_client(
         protocol=version,
         will=will,
         clean_session=None if version == V5 else not lasting,
-        clean_start=not lasting,
+        clean_start=not lasting if version == V5 else paho.MQTT_CLEAN_START_FIRST_ONLY,
         keepalive=settings.keepalive_s,
         timeout=CONNECT_S,
         properties=properties,
@@ -92,6 +92,45 @@ def trouble_of(error: aiomqtt.MqttError) -> LinkError:
     return LinkError(Trouble.NETWORK, str(error))
 
 
+async def enter(client: aiomqtt.Client) -> None:
+    """Connect; raises LinkError with the broker's reason.
+
+    Left alone, aiomqtt hears of a broker that hangs up on CONNECT only by running into its time limit.
+    """
+    beneath = paho_beneath(client)
+    loop = asyncio.get_running_loop()
+    refused: asyncio.Future[None] = loop.create_future()
+    then_connected, then_disconnected = beneath.on_connect, beneath.on_disconnect
+
+    def refuse(error: LinkError) -> None:
+        if not refused.done():
+            refused.set_exception(error)
+
+    def on_connect(client: paho.Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
+        if reason.value < 128:
+            beneath.on_disconnect = then_disconnected
+            then_connected(client, userdata, flags, reason, properties)  # type: ignore[misc, call-arg]
+        else:
+            refuse(reason_trouble(reason.value, str(reason)))
+
+    def on_disconnect(*_: Any) -> None:
+        refuse(LinkError(Trouble.PROTOCOL, "the broker hung up on our CONNECT"))
+
+    beneath.on_connect, beneath.on_disconnect = on_connect, on_disconnect
+    entering = asyncio.ensure_future(client.__aenter__())
+    try:
+        await asyncio.wait((entering, refused), return_when=asyncio.FIRST_COMPLETED)
+        if refused.done():
+            refused.result()
+        entering.result()
+    except aiomqtt.MqttError as error:
+        raise trouble_of(error) from error
+    finally:
+        entering.cancel()
+        refused.cancel()
+        await asyncio.gather(entering, return_exceptions=True)
+
+
 class AiomqttConnection:
     """One connection, used once; `connection.Connection` is its contract."""
 
@@ -109,25 +148,9 @@ class AiomqttConnection:
         self._paho.manual_ack_set(True)
         self._paho.on_message = self._on_message
         self._paho.on_socket_open = self._on_socket_open
-        # aiomqtt hears of a broker that hangs up on CONNECT only by running into its time limit.
-        self._opened = False
-        self._hung_up: asyncio.Future[None] = self._loop.create_future()
-        self._then_connected, self._paho.on_connect = self._paho.on_connect, self._on_connect
-        self._then_disconnected, self._paho.on_disconnect = self._paho.on_disconnect, self._on_disconnect
 
     async def open(self) -> None:
-        entering = asyncio.ensure_future(self._client.__aenter__())
-        try:
-            await asyncio.wait((entering, self._hung_up), return_when=asyncio.FIRST_COMPLETED)
-            if self._hung_up.done():
-                self._hung_up.result()
-            entering.result()
-        except aiomqtt.MqttError as error:
-            raise trouble_of(error) from error
-        finally:
-            entering.cancel()
-            self._hung_up.cancel()
-            await asyncio.gather(entering, return_exceptions=True)
+        await enter(self._client)
 
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         if self._version == V5:
@@ -223,23 +246,6 @@ class AiomqttConnection:
             if before == self._messages and not pending:
                 return
         self._loop.call_soon(self._read)
-
-    def _on_connect(self, client: paho.Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
-        if reason.value < 128:
-            self._opened = True
-            self._then_connected(client, userdata, flags, reason, properties)  # type: ignore[misc, call-arg]
-        else:
-            self._fail(reason_trouble(reason.value, str(reason)))
-
-    def _on_disconnect(self, client: paho.Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
-        if self._opened:
-            self._then_disconnected(client, userdata, flags, reason, properties)  # type: ignore[misc, call-arg]
-        else:
-            self._fail(LinkError(Trouble.PROTOCOL, f"the broker hung up on our CONNECT ({self.protocol})"))
-
-    def _fail(self, error: LinkError) -> None:
-        if not self._hung_up.done():
-            self._hung_up.set_exception(error)
 
     def _on_message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
         self._messages += 1
