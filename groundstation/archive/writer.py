@@ -1,5 +1,131 @@
 """The one thread that writes: a batch in, one transaction, each packet's fate out."""
 
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self, TypeVar
 
-class ArchiveUnavailableError(Exception):
-    """The database did not commit; the same batch may be tried again."""
+from sqlalchemy import Connection
+
+from groundstation.archive.batch import Batch, write_batch
+from groundstation.archive.engine import (
+    FAILURES,
+    ArchiveUnavailableError,
+    is_data_error,
+    one_line,
+    open_engine,
+    warn_of_old_sqlite,
+)
+from groundstation.telemetry.packet import Fate, Packet, Rejection
+
+__all__ = ["ArchiveUnavailableError", "Writer"]
+
+T = TypeVar("T")
+STUCK_S = 30.0  # a write that takes longer is no longer "up", though it may still succeed
+
+
+class Writer:
+    """The archive's only writing connection and the thread that owns it; it connects when it is first needed.
+
+    After any failure the connection is dropped and the next call makes a new one, so that recovery needs no hand.
+    The counters are written by the thread and may be read at any time.
+    """
+
+    def __init__(self, url: str, password_file: Path | None = None) -> None:
+        self._engine = open_engine(url, password_file)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="archive")
+        self._connection: Connection | None = None
+        self._doubtful: list[range] = []
+        self._last_stored_at_us = 0
+        self._began: float | None = None
+        self._failed = False
+        self.commits = 0
+        self.errors = 0
+        self.write_seconds = 0.0  # over all commits
+        self.last_commit_at_us: int | None = None
+
+    @property
+    def up(self) -> bool:
+        """Whether the last write succeeded and none is stuck."""
+        began = self._began
+        return not self._failed and (began is None or time.monotonic() - began < STUCK_S)
+
+    async def __aenter__(self) -> Self:
+        if self._engine.dialect.name == "sqlite":
+            warn_of_old_sqlite()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Finish what was begun, then close: a write whose caller was cancelled still commits or fails whole."""
+        await self._in_thread(self._disconnect)
+        self._thread.shutdown(wait=False)
+
+    async def store(self, packets: Sequence[Packet], rejections: Sequence[Rejection]) -> Sequence[Fate]:
+        """Commit everything in one transaction and return each packet's fate.
+
+        A packet that the database refuses for itself goes to quarantine. Raises ArchiveUnavailableError where nothing
+        was committed, or where the answer to the commit was lost: then the same call finds its own packets, and
+        still returns STORED for them.
+        """
+        return await self._in_thread(lambda: self._store(packets, rejections))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _store(self, packets: Sequence[Packet], rejections: Sequence[Rejection]) -> Sequence[Fate]:
+        batch = Batch(packets, rejections, self._next_stored_at_us(len(packets) + len(rejections)))
+        try:
+            self._transact(lambda connection: self._write(connection, batch, careful=False))
+        except FAILURES as error:
+            if not is_data_error(error):
+                raise
+            self._transact(lambda connection: self._write(connection, batch, careful=True))
+        self._doubtful.clear()
+        return batch.fates
+
+    def _next_stored_at_us(self, rows: int) -> int:
+        first = max(time.time_ns() // 1000, self._last_stored_at_us + 1)
+        self._last_stored_at_us = first + rows
+        return first
+
+    def _write(self, connection: Connection, batch: Batch, *, careful: bool) -> None:
+        write_batch(connection, batch, self._doubtful, careful=careful)
+        self._doubtful.append(batch.span())  # from here on a failure may be a success that nobody heard of
+
+    def _transact(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` returns once it is committed.
+
+        Raises ArchiveUnavailableError, or the driver's own error where the database refuses the data.
+        """
+        self._began = began = time.monotonic()
+        try:
+            connection = self._connected()
+            with connection.begin():
+                result = work(connection)
+        except FAILURES as error:
+            self._disconnect()
+            if is_data_error(error):
+                raise
+            self._failed = True
+            self.errors += 1
+            raise ArchiveUnavailableError(one_line(error)) from error
+        finally:
+            self._began = None
+        self._failed = False
+        self.commits += 1
+        self.write_seconds += time.monotonic() - began
+        self.last_commit_at_us = time.time_ns() // 1000
+        return result
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()  # closes the driver's connection whatever state it is in
+            connection.close()

@@ -1,0 +1,120 @@
+"""How the archive's database is opened: settings of the connection, and errors that say what can be tried again."""
+
+import logging
+import sqlite3
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+
+from groundstation.archive.columns import decode_json, encode_json
+from groundstation.archive.url import check_url, with_password
+
+log = logging.getLogger(__name__)
+
+LOCKED_WAIT_S = 10.0
+CONNECT_WAIT_S = 10
+# Readers that never end keep a WAL from shrinking; checkpoints every 4000 pages (16 MiB) keep writes near the floor.
+SQLITE_WRITING = (
+    "PRAGMA auto_vacuum = INCREMENTAL",  # heeded only while the file is empty, and before WAL
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",  # NORMAL does not sync each commit: a power loss would take acknowledged packets
+    "PRAGMA wal_autocheckpoint = 4000",
+    "PRAGMA journal_size_limit = 67108864",
+)
+# A server that vanished without a word is noticed within half a minute, not after the system's two hours.
+POSTGRESQL_PATIENCE = {
+    "connect_timeout": CONNECT_WAIT_S,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+PROGRAM_LIMIT = "54"  # SQLSTATE class: the row is more than the server can hold
+WAL_RESET_CURED = (3, 51, 3)
+DATA_ERRORS = (
+    DataError, IntegrityError, sqlite3.DataError, sqlite3.IntegrityError, UnicodeEncodeError, OverflowError,
+)  # fmt: skip
+# The hot path talks to sqlite3 without SQLAlchemy between, whose errors then come unwrapped.
+FAILURES = (SQLAlchemyError, sqlite3.Error, UnicodeEncodeError, OverflowError)
+
+
+class ArchiveUnavailableError(Exception):
+    """The database did not commit; the same batch may be tried again."""
+
+
+def open_engine(url: str, password_file: Path | None = None, *, read_only: bool = False) -> Engine:
+    """Return an engine on the archive; nothing is opened before it is used.
+
+    A SQLite connection begins each transaction with BEGIN IMMEDIATE, so that it waits for the lock there and never
+    fails half-way; a read-only one is opened with mode=ro and cannot create the file.
+    """
+    address = with_password(check_url(url), password_file)
+    return _sqlite(address, read_only) if address.drivername == "sqlite" else _postgresql(address, read_only)
+
+
+def _sqlite(address: URL, read_only: bool) -> Engine:
+    path = str(address.database)
+
+    def connect() -> sqlite3.Connection:
+        mode = "ro" if read_only else "rwc"
+        return sqlite3.connect(
+            f"file:{quote(path)}?mode={mode}", uri=True, timeout=LOCKED_WAIT_S, isolation_level=None,
+            check_same_thread=False,
+        )  # fmt: skip
+
+    engine = create_engine(address, creator=connect, poolclass=NullPool, hide_parameters=True)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(_begin(read_only)))
+    if not read_only:
+        event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _begin(read_only: bool) -> str:
+    return "BEGIN" if read_only else "BEGIN IMMEDIATE"
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    for pragma in SQLITE_WRITING:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _postgresql(address: URL, read_only: bool) -> Engine:
+    arguments: dict[str, Any] = {"application_name": "groundstation", **POSTGRESQL_PATIENCE}
+    # Days in a query for people are UTC's, whatever the server's zone.
+    arguments["options"] = "-c TimeZone=UTC" + (" -c default_transaction_read_only=on" if read_only else "")
+    for key in address.query:
+        arguments.pop(key, None)
+    return create_engine(
+        address, connect_args=arguments, poolclass=NullPool, hide_parameters=True,
+        json_serializer=lambda value: encode_json(value).decode(), json_deserializer=decode_json,
+    )  # fmt: skip
+
+
+def is_data_error(error: Exception) -> bool:
+    """Tell whether the database refuses what it was given, so that trying the same again is of no use."""
+    if isinstance(error, DATA_ERRORS):
+        return True
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    return isinstance(error, DBAPIError) and state.startswith(PROGRAM_LIMIT)
+
+
+def one_line(error: Exception) -> str:
+    """Return what the driver said, without the statement: one line for an operator."""
+    said = str(getattr(error, "orig", None) or error)
+    return " ".join(said.split()) or type(error).__name__
+
+
+def warn_of_old_sqlite() -> None:
+    """Log where this SQLite can corrupt a WAL that two connections reset at once (up to 3.51.2)."""
+    if sqlite3.sqlite_version_info < WAL_RESET_CURED:
+        log.warning(
+            "SQLite %s has the WAL-reset race that 3.51.3 cured: let nothing but this daemon write to the archive",
+            sqlite3.sqlite_version,
+        )

@@ -1,0 +1,173 @@
+"""Packets and rejections as rows: plain tuples in the order of their columns, ready for the driver."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from groundstation.archive.columns import EARLIEST_US, LATEST_US, encode_json
+from groundstation.telemetry.packet import Level, Packet, Reason, Rejection
+
+Row = tuple[Any, ...]
+Key = tuple[str, int, int]  # satellite, generation time, digest
+
+PACKET_COLUMNS = (
+    "satellite", "generated_at", "digest", "name", "sequence", "kind", "received_at", "stored_at", "station", "link",
+    "definition_hash", "frame", "parameters", "levels", "faults", "link_quality",
+)  # fmt: skip
+RECEPTION_COLUMNS = (
+    "satellite", "generated_at", "digest", "station", "kind", "received_at", "stored_at", "link", "link_quality",
+)  # fmt: skip
+LATEST_COLUMNS = ("satellite", "parameter", "packet", "generated_at", "received_at", "station", "value", "level")
+QUARANTINE_COLUMNS = (
+    "link", "arrived_at", "digest", "stored_at", "topic", "payload", "payload_bytes", "reason", "error",
+)  # fmt: skip
+
+LEVEL_NAMES = {level: level.name.lower() for level in Level}
+PAYLOAD_MOST = 1 << 20  # bytes kept of a quarantined payload: no frame is this long, but an SD card is soon full
+ERROR_MOST = 2000  # characters
+NUL_ESCAPED = b"\\u0000"
+
+
+class RowError(ValueError):
+    """No database can hold this packet as it is: what was found, what was expected."""
+
+
+def key_of(packet: Packet) -> Key:
+    return packet.satellite, packet.generated_at_us, packet.digest
+
+
+def packet_row(packet: Packet, stored_at_us: int) -> Row:
+    """Return the packet's row. Raises RowError where a time is not between the years 1 and 9999."""
+    generated_at_us, received_at_us = packet.generated_at_us, packet.received_at_us
+    if not (EARLIEST_US <= generated_at_us <= LATEST_US and EARLIEST_US <= received_at_us <= LATEST_US):
+        raise RowError(f"found a time of {generated_at_us} or {received_at_us} µs, expected a year from 1 to 9999")
+    levels = packet.levels
+    return (
+        packet.satellite,
+        generated_at_us,
+        packet.digest,
+        packet.packet,
+        packet.sequence,
+        packet.kind,
+        received_at_us,
+        stored_at_us,
+        packet.station,
+        packet.link,
+        packet.definition_hash,
+        packet.frame,
+        json_text(packet.values),
+        json_text({name: LEVEL_NAMES[level] for name, level in levels.items()}) if levels else None,
+        json_text(packet.faults) if packet.faults else None,
+        json_text(packet.reception) if packet.reception else None,
+    )
+
+
+def reception_row(packet: Packet, stored_at_us: int) -> Row:
+    return (
+        packet.satellite,
+        packet.generated_at_us,
+        packet.digest,
+        packet.station,
+        packet.kind,
+        packet.received_at_us,
+        stored_at_us,
+        packet.link,
+        json_text(packet.reception) if packet.reception else None,
+    )
+
+
+def latest_rows(packets: Sequence[Packet]) -> list[Row]:
+    """Return the newest value of each parameter among the realtime packets, in the order of the key.
+
+    In the same order everywhere, so that two daemons cannot wait for each other's rows.
+    """
+    newest: dict[str, dict[str, Packet]] = {}
+    live = [packet for packet in packets if packet.kind == "realtime"]
+    live.sort(key=lambda packet: packet.generated_at_us, reverse=True)  # stable: of equals the first to come stays
+    for packet in reversed(live):
+        newest.setdefault(packet.satellite, {}).update(dict.fromkeys(packet.values, packet))
+    return [
+        _latest_row(satellite, parameter, packet)
+        for satellite, parameters in sorted(newest.items())
+        for parameter, packet in sorted(parameters.items())
+    ]
+
+
+def _latest_row(satellite: str, parameter: str, packet: Packet) -> Row:
+    value = packet.values[parameter]
+    return (
+        satellite,
+        storable_text(parameter),
+        packet.packet,
+        packet.generated_at_us,
+        packet.received_at_us,
+        packet.station,
+        None if value is None else json_text(value),
+        LEVEL_NAMES[packet.levels.get(parameter, Level.IN_LIMITS)],
+    )
+
+
+def quarantine_rows(rejections: Sequence[Rejection], stored_at_us: int) -> list[Row]:
+    """Return rows that no database refuses: text without NUL or lone surrogates, a huge payload cut short."""
+    seen: Counter[tuple[str, int, bytes]] = Counter()
+    rows = []
+    for place, rejection in enumerate(rejections):
+        topic = storable_text(rejection.topic)
+        content = hashlib.blake2b(topic.encode() + b"\0" + rejection.payload, digest_size=8).digest()
+        alike = (rejection.link, rejection.arrived_at_us, content)
+        rows.append(
+            (
+                rejection.link,
+                rejection.arrived_at_us,
+                int.from_bytes(content, "big", signed=True) ^ seen[alike],
+                stored_at_us + place,
+                topic,
+                rejection.payload[:PAYLOAD_MOST],
+                len(rejection.payload),
+                str(rejection.reason),
+                storable_text(rejection.error)[:ERROR_MOST],
+            )
+        )
+        seen[alike] += 1
+    return rows
+
+
+def refused(packet: Packet, error: str, now_us: int) -> Rejection:
+    """Return what goes to quarantine for a packet that the database refuses."""
+    message = packet.message
+    if message is None:
+        topic = f"{packet.station}/{packet.satellite}"
+        return Rejection(packet.link, topic, packet.frame, now_us, Reason.UNSTORABLE, error)
+    return Rejection(packet.link, message.topic, message.payload, message.arrived_at_us, Reason.UNSTORABLE, error)
+
+
+def json_text(value: object) -> str:
+    """Return JSON that both databases take: NaN and infinities as null, no NUL, no lone surrogates.
+
+    The frame is kept beside it, so nothing is lost that the satellite sent.
+    """
+    try:
+        text = encode_json(value)
+    except UnicodeEncodeError:
+        text = encode_json(_cleaned(value))
+    if NUL_ESCAPED in text:
+        text = encode_json(_cleaned(value))
+    return text.decode()
+
+
+def _cleaned(value: object) -> object:
+    if isinstance(value, str):
+        return storable_text(value)
+    if isinstance(value, Mapping):
+        return {storable_text(str(name)): _cleaned(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_cleaned(inner) for inner in value]
+    return value
+
+
+def storable_text(text: str) -> str:
+    """Return `text` with NUL as U+FFFD and lone surrogates as escapes; PostgreSQL takes neither."""
+    if "\0" in text:
+        text = text.replace("\0", "\ufffd")
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,152 @@
+"""What the archive keeps, as tables; `migrations/` brings a database to this shape, and a test compares the two.
+
+    packet ──< reception     one row per frame; one more row for each further station that heard it
+    latest                   the newest value of each parameter, from realtime packets alone
+    quarantine               messages that could not become packets, whole, with the reason
+    pass                     predicted passes, each under one number while its times move
+    elements, definition     every element set and every definition that was ever used
+
+A packet is known by satellite, generation time and the digest of its frame. Its own row says which station was first;
+`stored_at` grows by at least a microsecond from row to row of one writer, so that it is also the order of arrival.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from groundstation.archive.columns import Id, Json, Time
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# The key begins with the columns that people filter by, and holds the time by which TimescaleDB would partition.
+packet = Table(
+    "packet",
+    metadata,
+    Column("satellite", Text, nullable=False),
+    Column("generated_at", Time, nullable=False),
+    Column("digest", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),  # the packet's name in the definition
+    Column("sequence", BigInteger),
+    Column("kind", Text, nullable=False),
+    Column("received_at", Time, nullable=False),
+    Column("stored_at", Time, nullable=False),
+    Column("station", Text, nullable=False),  # the first that heard it
+    Column("link", Text, nullable=False),
+    Column("definition_hash", Text, nullable=False),
+    Column("frame", LargeBinary, nullable=False),
+    Column("parameters", Json, nullable=False),  # engineering values by name
+    Column("levels", Json),  # level names of the parameters out of limits; NULL where there are none
+    Column("faults", Json),  # what could not be decoded; NULL where there is nothing
+    Column("link_quality", Json),  # rssi_dbm, snr_db, ... as the envelope had them; NULL where it had none
+    PrimaryKeyConstraint("satellite", "generated_at", "digest"),
+    Index(None, "satellite", "received_at"),
+)
+
+reception = Table(
+    "reception",
+    metadata,
+    Column("satellite", Text, nullable=False),
+    Column("generated_at", Time, nullable=False),
+    Column("digest", BigInteger, nullable=False),
+    Column("station", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("received_at", Time, nullable=False),
+    Column("stored_at", Time, nullable=False),
+    Column("link", Text, nullable=False),
+    Column("link_quality", Json),
+    PrimaryKeyConstraint("satellite", "generated_at", "digest", "station"),
+    Index(None, "satellite", "received_at"),
+)
+
+latest = Table(
+    "latest",
+    metadata,
+    Column("satellite", Text, nullable=False),
+    Column("parameter", Text, nullable=False),
+    Column("packet", Text, nullable=False),
+    Column("generated_at", Time, nullable=False),
+    Column("received_at", Time, nullable=False),
+    Column("station", Text, nullable=False),
+    Column("value", Json),  # NULL where the parameter came but could not be decoded
+    Column("level", Text, nullable=False),
+    PrimaryKeyConstraint("satellite", "parameter"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("link", Text, nullable=False),
+    Column("arrived_at", Time, nullable=False),
+    Column("digest", BigInteger, nullable=False),  # of topic, payload and how many alike came before in its batch
+    Column("stored_at", Time, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("payload_bytes", BigInteger, nullable=False),  # its length as it came; more than is kept where it was huge
+    Column("reason", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    UniqueConstraint("link", "arrived_at", "digest"),
+    Index(None, "arrived_at"),
+    sqlite_autoincrement=True,
+)
+
+elements = Table(
+    "elements",
+    metadata,
+    Column("satellite", Text, nullable=False),
+    Column("epoch", Time, nullable=False),
+    Column("digest", BigInteger, nullable=False),  # of the text
+    Column("norad_id", Integer, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("admitted_at", Time, nullable=False),
+    Column("text", Text, nullable=False),  # the set as it came: OMM or TLE
+    PrimaryKeyConstraint("satellite", "epoch", "digest"),
+)
+
+definition = Table(
+    "definition",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("satellite", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("first_used_at", Time, nullable=False),
+    Column("text", Text, nullable=False),
+)
+
+passes = Table(
+    "pass",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("satellite", Text, nullable=False),
+    Column("norad_id", Integer, nullable=False),
+    Column("station", Text, nullable=False),
+    Column("aos", Time),  # NULL where an edge is unknown: always up, or SGP4 cannot follow it there
+    Column("culmination", Time, nullable=False),
+    Column("tca", Time, nullable=False),
+    Column("los", Time),
+    Column("aos_azimuth_deg", Double),
+    Column("culmination_azimuth_deg", Double, nullable=False),
+    Column("los_azimuth_deg", Double),
+    Column("max_elevation_deg", Double, nullable=False),
+    Column("tca_range_km", Double, nullable=False),
+    Column("elements_epoch", Time, nullable=False),
+    Column("predicted_at", Time, nullable=False),
+    Index(None, "culmination"),
+    sqlite_autoincrement=True,  # a number is never given twice: calendars and recordings name passes by it
+)
