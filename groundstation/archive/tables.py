@@ -111,11 +111,11 @@ elements = Table(
     metadata,
     Column("satellite", Text, nullable=False),
     Column("epoch", Time, nullable=False),
-    Column("digest", BigInteger, nullable=False),  # of the text
+    Column("digest", BigInteger, nullable=False),  # of the mean elements
     Column("norad_id", Integer, nullable=False),
     Column("source", Text, nullable=False),
     Column("admitted_at", Time, nullable=False),
-    Column("text", Text, nullable=False),  # the set as it came: OMM or TLE
+    Column("mean_elements", Json, nullable=False),  # as `orbit.elements.Elements` names them, less the source
     PrimaryKeyConstraint("satellite", "epoch", "digest"),
 )
 
@@ -126,7 +126,7 @@ definition = Table(
     Column("satellite", Text, nullable=False),
     Column("version", Text, nullable=False),
     Column("first_used_at", Time, nullable=False),
-    Column("text", Text, nullable=False),
+    Column("content", Json, nullable=False),  # what the hash is of, and the keys left at their default
 )
 
 passes = Table(

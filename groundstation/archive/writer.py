@@ -4,8 +4,9 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from sqlalchemy import Connection
 
@@ -18,11 +19,20 @@ from groundstation.archive.engine import (
     open_engine,
     warn_of_old_sqlite,
 )
+from groundstation.archive.predictions import keep_passes
+from groundstation.archive.provenance import keep_definitions, keep_elements
+from groundstation.orbit.elements import Elements
+from groundstation.telemetry.definition import Definition
 from groundstation.telemetry.packet import Fate, Packet, Rejection
+
+if TYPE_CHECKING:  # Skyfield takes half a second to import, and only an annotation needs it here
+    from groundstation.orbit.passes import Pass
 
 __all__ = ["ArchiveUnavailableError", "Writer"]
 
 T = TypeVar("T")
+
+
 STUCK_S = 30.0  # a write that takes longer is no longer "up", though it may still succeed
 
 
@@ -71,6 +81,24 @@ class Writer:
         """
         return await self._in_thread(lambda: self._store(packets, rejections))
 
+    async def save_definitions(self, definitions: Sequence[Definition]) -> None:
+        """Keep each definition once, by its hash."""
+        await self._in_thread(lambda: self._transact(lambda c: keep_definitions(c, definitions, now_us())))
+
+    async def save_elements(self, elements: Sequence[Elements]) -> None:
+        """Keep each element set once, under the name that it carries: our slug."""
+        await self._in_thread(lambda: self._transact(lambda c: keep_elements(c, elements, now_us())))
+
+    async def save_passes(
+        self, passes: Sequence["Pass"], window: tuple[datetime, datetime] | None = None
+    ) -> Sequence[int]:
+        """Keep the passes and return their numbers in order: the old ones where they were known before.
+
+        With `window`, `passes` are all that culminate in it, and known ones that are not among them and have not
+        begun are forgotten.
+        """
+        return await self._in_thread(lambda: self._transact(lambda c: keep_passes(c, passes, now_us(), window)))
+
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
@@ -86,7 +114,7 @@ class Writer:
         return batch.fates
 
     def _next_stored_at_us(self, rows: int) -> int:
-        first = max(time.time_ns() // 1000, self._last_stored_at_us + 1)
+        first = max(now_us(), self._last_stored_at_us + 1)
         self._last_stored_at_us = first + rows
         return first
 
@@ -116,7 +144,7 @@ class Writer:
         self._failed = False
         self.commits += 1
         self.write_seconds += time.monotonic() - began
-        self.last_commit_at_us = time.time_ns() // 1000
+        self.last_commit_at_us = now_us()
         return result
 
     def _connected(self) -> Connection:
@@ -129,3 +157,7 @@ class Writer:
         if connection is not None:
             connection.invalidate()  # closes the driver's connection whatever state it is in
             connection.close()
+
+
+def now_us() -> int:
+    return time.time_ns() // 1000

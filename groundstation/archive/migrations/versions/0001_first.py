@@ -96,7 +96,7 @@ def create_provenance() -> None:
         sa.Column("norad_id", sa.Integer, nullable=False),
         sa.Column("source", sa.Text, nullable=False),
         sa.Column("admitted_at", Time, nullable=False),
-        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("mean_elements", Json, nullable=False),
         sa.PrimaryKeyConstraint("satellite", "epoch", "digest", name="pk_elements"),
     )
     op.create_table(
@@ -105,7 +105,7 @@ def create_provenance() -> None:
         sa.Column("satellite", sa.Text, nullable=False),
         sa.Column("version", sa.Text, nullable=False),
         sa.Column("first_used_at", Time, nullable=False),
-        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("content", Json, nullable=False),
         sa.PrimaryKeyConstraint("hash", name="pk_definition"),
     )
 

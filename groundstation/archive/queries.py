@@ -1,0 +1,284 @@
+"""What can be asked of the archive: functions of a connection that can only read.
+
+async with Reader(url) as reader:
+    newest = await reader.ask(latest, "horyu-4")
+"""
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
+
+from sqlalchemy import Connection, Row, Select, and_, func, or_, select
+
+from groundstation.archive import tables
+from groundstation.archive.engine import FAILURES, ArchiveUnavailableError, one_line, open_engine
+from groundstation.telemetry.packet import Level, Packet, Value
+
+P = ParamSpec("P")
+T = TypeVar("T")
+By = Literal["generated_at", "received_at"]
+
+
+class Reader:
+    """A way to ask the archive that cannot change it, nor keep the writer waiting."""
+
+    def __init__(self, url: str, password_file: Path | None = None) -> None:
+        self._engine = open_engine(url, password_file, read_only=True)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._engine.dispose()
+
+    async def ask(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what `query` finds; raises ArchiveUnavailableError."""
+        return await asyncio.to_thread(lambda: self.ask_now(query, *args, **kwargs))
+
+    def ask_now(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what `query` finds, for callers without an event loop.
+
+        A query that yields is read to its end here, so that no transaction stays open behind it.
+        """
+        try:
+            with self._engine.connect() as connection, connection.begin():
+                return query(connection, *args, **kwargs)
+        except FAILURES as error:
+            raise ArchiveUnavailableError(one_line(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class LatestValue:
+    parameter: str
+    packet: str
+    generated_at_us: int
+    received_at_us: int
+    station: str
+    value: Value
+    level: Level
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedPass:
+    """A pass under its lasting number; an edge is None where it is unknown."""
+
+    id: int
+    satellite: str
+    norad_id: int
+    station: str
+    aos_us: int | None
+    culmination_us: int
+    tca_us: int
+    los_us: int | None
+    aos_azimuth_deg: float | None
+    culmination_azimuth_deg: float
+    los_azimuth_deg: float | None
+    max_elevation_deg: float
+    tca_range_km: float
+    elements_epoch_us: int
+    predicted_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    id: int
+    link: str
+    topic: str
+    payload: bytes
+    payload_bytes: int  # as it came; more than len(payload) where it was too long to keep whole
+    arrived_at_us: int
+    stored_at_us: int
+    reason: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One station's hearing of a frame: what an envelope is made of."""
+
+    satellite: str
+    station: str
+    link: str
+    kind: str
+    received_at_us: int
+    stored_at_us: int
+    quality: dict[str, Value]
+    frame: bytes
+
+
+def latest(connection: Connection, satellite: str) -> list[LatestValue]:
+    """Return the newest value of each parameter, by name."""
+    c = tables.latest.c
+    found = connection.execute(
+        select(c.parameter, c.packet, c.generated_at, c.received_at, c.station, c.value, c.level)
+        .where(c.satellite == satellite)
+        .order_by(c.parameter)
+    )
+    return [LatestValue(*row[:6], level=Level[row.level.upper()]) for row in found]
+
+
+def packets(
+    connection: Connection,
+    satellite: str,
+    from_us: int,
+    to_us: int,
+    *,
+    by: By = "generated_at",
+    station: str | None = None,
+    name: str | None = None,
+    most: int | None = None,
+) -> list[Packet]:
+    """Return the packets from `from_us` to before `to_us`, ordered by that time and then as they came.
+
+    `station` is the first that heard a packet; `most` bounds how many are returned.
+    """
+    c = tables.packet.c
+    moment = c[by]
+    query = select(tables.packet).where(c.satellite == satellite, moment >= from_us, moment < to_us)
+    if station is not None:
+        query = query.where(c.station == station)
+    if name is not None:
+        query = query.where(c.name == name)
+    found = connection.execute(query.order_by(moment, c.stored_at).limit(most))
+    return [_packet(row) for row in found]
+
+
+def _packet(row: Row[Any]) -> Packet:
+    return Packet(
+        link=row.link,
+        satellite=row.satellite,
+        station=row.station,
+        packet=row.name,
+        kind=row.kind,
+        sequence=row.sequence,
+        generated_at_us=row.generated_at,
+        received_at_us=row.received_at,
+        digest=row.digest,
+        definition_hash=row.definition_hash,
+        frame=bytes(row.frame),
+        values=row.parameters,
+        levels={parameter: Level[level.upper()] for parameter, level in (row.levels or {}).items()},
+        faults=tuple(row.faults or ()),
+        reception=row.link_quality or {},
+    )
+
+
+def stored_counts(connection: Connection) -> dict[str, int]:
+    """Count the packets of each satellite: reads a whole index, so not for each scrape."""
+    c = tables.packet.c
+    return _counts(connection, select(c.satellite, func.count()).group_by(c.satellite))
+
+
+def _counts(connection: Connection, query: Select[tuple[str, int]]) -> dict[str, int]:
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def reception_counts(connection: Connection) -> dict[tuple[str, str], int]:
+    """Count the hearings by satellite and station, those after a packet's first station among them."""
+    first, further = tables.packet.c, tables.reception.c
+    hearings = select(first.satellite, first.station).union_all(select(further.satellite, further.station)).subquery()
+    query = select(hearings.c.satellite, hearings.c.station, func.count()).group_by(*hearings.c)
+    return {(satellite, station): count for satellite, station, count in connection.execute(query)}
+
+
+def coming_passes(connection: Connection, now_us: int, most: int = 100) -> list[PredictedPass]:
+    """Return the passes that have not ended, soonest first; those under way come first."""
+    c = tables.passes.c
+    return _passes(
+        connection, _pass_columns().where(or_(c.los.is_(None), c.los > now_us)).order_by(c.culmination), most
+    )
+
+
+def past_passes(connection: Connection, now_us: int, most: int = 100) -> list[PredictedPass]:
+    """Return the passes that have ended, the last one first."""
+    c = tables.passes.c
+    return _passes(connection, _pass_columns().where(c.los <= now_us).order_by(c.culmination.desc()), most)
+
+
+def pass_of(connection: Connection, number: int) -> PredictedPass | None:
+    found = _passes(connection, _pass_columns().where(tables.passes.c.id == number), 1)
+    return found[0] if found else None
+
+
+def _pass_columns() -> Select[Any]:
+    c = tables.passes.c
+    return select(
+        c.id, c.satellite, c.norad_id, c.station, c.aos, c.culmination, c.tca, c.los, c.aos_azimuth_deg,
+        c.culmination_azimuth_deg, c.los_azimuth_deg, c.max_elevation_deg, c.tca_range_km, c.elements_epoch,
+        c.predicted_at,
+    )  # fmt: skip
+
+
+def _passes(connection: Connection, query: Select[Any], most: int) -> list[PredictedPass]:
+    return [PredictedPass(*row) for row in connection.execute(query.limit(most))]
+
+
+def quarantined(connection: Connection, *, after: int = 0, most: int = 100) -> list[Quarantined]:
+    """Return what is in quarantine in order of number, from beyond number `after`: a page at a time."""
+    c = tables.quarantine.c
+    return _quarantined(connection, _quarantine_columns().where(c.id > after).order_by(c.id).limit(most))
+
+
+def quarantine_counts(connection: Connection) -> dict[str, int]:
+    """Count what is in quarantine by reason."""
+    c = tables.quarantine.c
+    return _counts(connection, select(c.reason, func.count()).group_by(c.reason))
+
+
+def _quarantine_columns() -> Select[Any]:
+    c = tables.quarantine.c
+    return select(
+        c.id, c.link, c.topic, c.payload, c.payload_bytes, c.arrived_at, c.stored_at, c.reason, c.error
+    )  # fmt: skip
+
+
+def _quarantined(connection: Connection, query: Select[Any]) -> list[Quarantined]:
+    found = connection.execute(query)
+    return [Quarantined(row.id, row.link, row.topic, bytes(row.payload), *row[4:]) for row in found]
+
+
+def heard(connection: Connection, satellite: str, station: str, from_us: int, to_us: int) -> list[Heard | Quarantined]:
+    """Return everything the station heard from the satellite from `from_us` to before `to_us`, in order of arrival.
+
+    Packets by the time they were received, and what went to quarantine from the station's topic by the time it
+    arrived here. A redelivery is one hearing.
+    """
+    frames = _frames(connection, satellite, station, from_us, to_us)
+    rejected = _rejected(connection, satellite, station, from_us, to_us)
+    return sorted((*frames, *rejected), key=lambda one: (_moment_us(one), one.stored_at_us))
+
+
+def _moment_us(one: Heard | Quarantined) -> int:
+    return one.received_at_us if isinstance(one, Heard) else one.arrived_at_us
+
+
+def _frames(connection: Connection, satellite: str, station: str, from_us: int, to_us: int) -> Iterator[Heard]:
+    first, further = tables.packet, tables.reception
+    same = and_(*(first.c[name] == further.c[name] for name in ("satellite", "generated_at", "digest")))
+    for hearing, source in ((first, first), (further, further.join(first, same))):
+        c = hearing.c
+        query = (
+            select(c.satellite, c.station, c.link, c.kind, c.received_at, c.stored_at, c.link_quality, first.c.frame)
+            .select_from(source)
+            .where(c.satellite == satellite, c.station == station, c.received_at >= from_us, c.received_at < to_us)
+        )
+        for row in connection.execute(query):
+            yield Heard(*row[:6], quality=row.link_quality or {}, frame=bytes(row.frame))
+
+
+def _rejected(connection: Connection, satellite: str, station: str, from_us: int, to_us: int) -> Sequence[Quarantined]:
+    c = tables.quarantine.c
+    topic = c.topic.endswith(f"/{station}/{satellite}/telemetry", autoescape=True)
+    return _quarantined(connection, _quarantine_columns().where(topic, c.arrived_at >= from_us, c.arrived_at < to_us))
+
+
+def space(connection: Connection) -> tuple[int, int | None]:
+    """Return the archive's size in bytes and what its file system has left; None for a server, which knows better."""
+    if connection.dialect.name != "sqlite":
+        return int(connection.scalar(select(func.pg_database_size(func.current_database()))) or 0), None
+    file = Path(str(connection.engine.url.database))
+    parts = (file, file.with_name(f"{file.name}-wal"))
+    return sum(part.stat().st_size for part in parts if part.exists()), shutil.disk_usage(file.parent).free
