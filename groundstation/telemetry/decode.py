@@ -9,9 +9,10 @@ or None: all of it JSON, all of it what SQLite and PostgreSQL store unchanged.
 """
 
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any
 
 from groundstation.telemetry.calibration import Calibrator, calibrator
@@ -74,7 +75,8 @@ class Step:
     parameter: Parameter
     types: frozenset[type]  # that msgpack may bring; exact, since a bool is also an int
     calibrate: Calibrator | None
-    low: float | None  # from low to high a value is storable, valid and within every limit; None to look closer
+    plain: Calibrator | None  # `calibrate`, but None for every text that is not storable or not within limits
+    low: float | None  # from low to high a number is storable, valid and within every limit; None for a text
     high: float | None
     levels: Mapping[str, Level]  # of an enumeration's labels
 
@@ -84,8 +86,9 @@ class Plan:
     """What is known beforehand about one packet of a definition."""
 
     name: str
-    steps: tuple[tuple[str, frozenset[type], Calibrator | None, Any, Any, Step], ...]  # tuples unpack faster
-    keys: tuple[str, ...] | None  # one name for each parameter, where no path goes deeper
+    steps: tuple[tuple[str, frozenset[type], Calibrator | None, Any, Any, Step], ...]  # a tuple is read in one go
+    pick: Callable[[Any], tuple[object, ...]] | None  # every raw value of a map at once, where no path goes deeper
+    is_flat: bool  # no path goes deeper than one name
     positional: bool  # no parameter has a key: an array is taken in order
     map_paths: tuple[Path, ...]
     array_paths: tuple[Path, ...]
@@ -185,7 +188,7 @@ def decode(message: Message, envelope: Envelope, station: str, satellite: Satell
         levels=levels,
         faults=tuple(faults),
         reception=envelope.link,
-        unknown=envelope.unknown + unknown_in(frame, data, raws, plan, satellite),
+        unknown=envelope.unknown + unknown_in(frame, data, len(values), plan, satellite),
         message=message,
     )
 
@@ -256,18 +259,22 @@ def read_time(frame: object, satellite: SatellitePlan, received_at_us: int) -> i
         raise RefusedError(Reason.TIME, f"{'.'.join(satellite.time)}: found {shown(found)}, {error}") from None
 
 
-def raw_values(data: object, plan: Plan, satellite: SatellitePlan) -> list[object]:
+def raw_values(data: object, plan: Plan, satellite: SatellitePlan) -> Sequence[object]:
     """Return the raw value of each parameter in the plan's order, ABSENT where there is none."""
     if type(data) is dict:
-        if plan.keys is not None:
-            get = data.get
-            return [get(key, ABSENT) for key in plan.keys]
+        if plan.pick is not None:
+            try:
+                return plan.pick(data)
+            except KeyError:
+                pass  # one is missing
         return [at(data, path) for path in plan.map_paths]
     if type(data) is list:
         if plan.positional:
             count = len(plan.steps)
             return data[:count] + [ABSENT] * (count - len(data))
         return [at(data, path) for path in plan.array_paths]
+    if not plan.steps:
+        return ()
     key = ".".join(satellite.data) or "frame"
     raise RefusedError(Reason.FRAME, f"{key}: {shown_or_missing(data)}, expected a map or an array of raw values")
 
@@ -278,10 +285,10 @@ def engineering_values(
     """Return the values, and the levels of those out of limits; what is wrong is told to `faults`."""
     values: dict[str, Value] = {}
     levels: dict[str, Level] = {}
-    for (name, types, calibrate, low, high, step), raw in zip(plan.steps, raws, strict=True):
-        if low is not None and type(raw) in types:
-            value: Any = raw if calibrate is None else calibrate(raw)
-            if low <= value <= high:  # false for NaN
+    for (name, types, plain, low, high, step), raw in zip(plan.steps, raws, strict=True):
+        if type(raw) in types:
+            value: Any = raw if plain is None else plain(raw)
+            if value is not None if low is None else low <= value <= high:  # false for NaN
                 values[name] = value
                 continue
         if raw is not ABSENT:
@@ -339,15 +346,17 @@ def shown_or_missing(found: object) -> str:
     return "missing" if found is ABSENT else f"found {shown(found)}"
 
 
-def unknown_in(frame: object, data: object, raws: list[object], plan: Plan, satellite: SatellitePlan) -> int:
-    """Return how many keys of the frame, and entries of its data, nothing describes; below paths nobody looks."""
+def unknown_in(frame: object, data: object, present: int, plan: Plan, satellite: SatellitePlan) -> int:
+    """Return how many keys of the frame, and entries of its data, nothing describes; below paths nobody looks.
+
+    `present` is the number of parameters that the data has.
+    """
     count = 0
-    if type(frame) is dict and satellite.data:
-        count = len(frame) - sum(root in frame for root in satellite.roots)
-    if (type(data) is dict and plan.keys is not None) or (type(data) is list and plan.positional):
-        described = len(raws) - raws.count(ABSENT)
-        described += 0 if satellite.data or type(data) is list else sum(root in data for root in satellite.roots)
-        count += max(0, len(data) - described)
+    if type(frame) is dict and satellite.data and not frame.keys() <= satellite.roots:
+        count = len(frame.keys() - satellite.roots)
+    if (type(data) is dict and plan.is_flat) or (type(data) is list and plan.positional):
+        roots = 0 if satellite.data or type(data) is list else sum(root in data for root in satellite.roots)
+        count += max(0, len(data) - present - roots)
     return count
 
 
@@ -382,10 +391,12 @@ def path_of(key: str) -> Path:
 def plan_packet(packet: PacketDefinition) -> Plan:
     steps = [plan_step(parameter) for parameter in packet.parameters]
     map_paths = tuple(path_of(parameter.key or parameter.name) for parameter in packet.parameters)
+    is_flat = all(len(path) == 1 for path in map_paths)
     return Plan(
         name=packet.name,
-        steps=tuple((s.parameter.name, s.types, s.calibrate, s.low, s.high, s) for s in steps),
-        keys=tuple(path[0] for path in map_paths) if all(len(path) == 1 for path in map_paths) else None,
+        steps=tuple((s.parameter.name, s.types, s.plain, s.low, s.high, s) for s in steps),
+        pick=itemgetter(*(path[0] for path in map_paths)) if is_flat and len(map_paths) > 1 else None,
+        is_flat=is_flat,
         positional=not any(parameter.key for parameter in packet.parameters),
         map_paths=map_paths,
         array_paths=tuple(path_of(p.key or str(index)) for index, p in enumerate(packet.parameters)),
@@ -394,14 +405,26 @@ def plan_packet(packet: PacketDefinition) -> Plan:
 
 def plan_step(parameter: Parameter) -> Step:
     low, high = plain_range(parameter)
+    calibrate = calibrator(parameter)
     return Step(
         parameter=parameter,
         types=RAW_TYPES[parameter.raw],
-        calibrate=calibrator(parameter),
+        calibrate=calibrate,
+        plain=calibrate if low is not None else plain_text(parameter),
         low=low,
         high=high,
         levels={label: Level[name.upper()] for label, name in (parameter.levels or {}).items()},
     )
+
+
+def plain_text(parameter: Parameter) -> Calibrator:
+    """Return the function from raw to a text that is storable and within limits, or to None to look closer."""
+    if parameter.enumeration is not None:
+        out = parameter.levels or {}
+        return {raw: label for raw, label in parameter.enumeration.items() if label not in out}.get
+    if parameter.raw == "binary":
+        return lambda raw: raw.hex() if len(raw) <= TEXT_MOST // 2 else None
+    return lambda raw: raw if len(raw) <= TEXT_MOST and is_storable(raw) else None
 
 
 def plain_range(parameter: Parameter) -> tuple[float | None, float | None]:
