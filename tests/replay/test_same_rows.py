@@ -13,6 +13,7 @@ from sqlalchemy import select
 from groundstation.archive import tables
 from groundstation.archive.engine import open_engine
 from groundstation.archive.migrate import migrate
+from groundstation.archive.queries import Heard, Quarantined, Reader, heard
 from groundstation.archive.writer import Writer
 from groundstation.pipeline import Inbox, record
 from groundstation.replay.digest import DecodedDigest
@@ -69,38 +70,27 @@ class Archive:
             return [dict(row._mapping) for row in connection.execute(query)]
 
 
-@dataclass(frozen=True)
-class Heard:
-    link: str
-    satellite: str
-    station: str
-    kind: str
-    received_at_us: int
-    frame: bytes
-    reception: dict[str, Value]
-
-
-@dataclass(frozen=True)
-class Quarantined:
-    link: str
-    topic: str
-    payload: bytes
-    arrived_at_us: int
-
-
 def heard_in(archive: Archive) -> Iterator[Heard]:
-    """Yield each station's hearing of each packet, by time."""
+    """Yield every station's hearing of every packet, by time."""
     packets = archive.read("packet")
     frames = {(row["satellite"], row["generated_at"], row["digest"]): row["frame"] for row in packets}
     for row in sorted(packets + archive.read("reception"), key=lambda row: int(row["received_at"])):
-        frame = frames[row["satellite"], row["generated_at"], row["digest"]]
-        quality = row["link_quality"] or {}
-        yield Heard(row["link"], row["satellite"], row["station"], row["kind"], row["received_at"], frame, quality)
+        yield Heard(
+            satellite=row["satellite"],
+            station=row["station"],
+            link=row["link"],
+            kind=row["kind"],
+            received_at_us=row["received_at"],
+            stored_at_us=row["stored_at"],
+            reception=row["link_quality"] or {},
+            frame=frames[row["satellite"], row["generated_at"], row["digest"]],
+        )
 
 
 def quarantined_in(archive: Archive) -> list[Quarantined]:
+    fields = ("id", "link", "topic", "payload", "payload_bytes", "arrived_at", "stored_at", "reason", "error")
     rows = sorted(archive.read("quarantine"), key=lambda row: int(row["arrived_at"]))
-    return [Quarantined(row["link"], row["topic"], row["payload"], row["arrived_at"]) for row in rows]
+    return [Quarantined(*(row[field] for field in fields)) for row in rows]
 
 
 def told(archive: Archive) -> dict[str, list[dict[str, Any]]]:
@@ -204,7 +194,7 @@ def first(request: pytest.FixtureRequest, tmp_path: Path) -> Archive:
 
 
 async def test_a_replayed_pass_gives_the_same_rows(first: Archive, tmp_path: Path) -> None:
-    heard = await hear(first, a_pass())
+    live = await hear(first, a_pass())
     export(first, tmp_path / "pass.gspass")
     second = Archive(f"sqlite:///{tmp_path / 'second.db'}")
     played = await play(tmp_path / "pass.gspass", second)
@@ -218,7 +208,27 @@ async def test_a_replayed_pass_gives_the_same_rows(first: Archive, tmp_path: Pat
     assert {row["kind"] for row in rows["packet"]} == {"realtime", "dump"}
     assert told(second) == rows
     # The redelivered messages are not in the archive, so the digest over messages heard counts them once more.
-    assert heard.packets == played.packets + sum(number % 7 == 0 for number in range(300))
+    assert live.packets == played.packets + sum(number % 7 == 0 for number in range(300))
+
+
+async def test_what_one_station_heard_in_a_pass_is_replayed_alone(first: Archive, tmp_path: Path) -> None:
+    await hear(first, a_pass())
+    async with Reader(first.url, first.password_file) as reader:
+        found = await reader.ask(heard, "fictional-1", "hku", AOS_US + 60_000_000, AOS_US + 120_000_000)
+    packets = [one for one in found if isinstance(one, Heard)]
+    quarantined = [one for one in found if isinstance(one, Quarantined)]
+    write_recording(tmp_path / "hku.gspass", HEADER, messages_again(packets, quarantined, "gs/v1"))
+    second = Archive(f"sqlite:///{tmp_path / 'second.db'}")
+    await play(tmp_path / "hku.gspass", second)
+
+    receptions = [row for row in first.read("reception") if 60_000_000 <= row["received_at"] - AOS_US < 120_000_000]
+    again = second.read("packet")
+    assert len(again) == len(receptions) == 20
+    assert second.read("reception") == second.read("quarantine") == []
+    shared = ("satellite", "generated_at", "digest", "station", "kind", "received_at", "link_quality")
+    assert [[row[name] for name in shared] for row in again] == [[row[name] for name in shared] for row in receptions]
+    values = {row["digest"]: (row["parameters"], row["levels"]) for row in first.read("packet")}
+    assert all(values[row["digest"]] == (row["parameters"], row["levels"]) for row in again)
 
 
 async def test_a_replay_of_the_replay_gives_the_same_file(first: Archive, tmp_path: Path) -> None:
@@ -256,18 +266,22 @@ async def test_every_speed_gives_one_digest(tmp_path: Path) -> None:
 
 
 def test_a_bare_frame_that_fits_in_no_envelope_is_told(tmp_path: Path) -> None:
-    heard = Heard("mqtt", "fictional-1", "hko", "realtime", AOS_US, bytes(65_530), {})
+    too_long = a_hearing(AOS_US, bytes(65_530))
     with pytest.raises(
         RecordingError, match=f"fictional-1: the packet received by hko at {AOS_US} µs cannot be recorded"
     ):
-        write_recording(tmp_path / "a.gspass", HEADER, messages_again([heard], [], "gs/v1"))
+        write_recording(tmp_path / "a.gspass", HEADER, messages_again([too_long], [], "gs/v1"))
     assert list(tmp_path.iterdir()) == []
 
 
+def a_hearing(at_us: int, frame: bytes) -> Heard:
+    return Heard("fictional-1", "hko", "mqtt", "realtime", at_us, at_us, {}, frame)
+
+
 def test_packets_and_rejections_are_merged_by_time() -> None:
-    heard = [Heard("mqtt", "fictional-1", "hko", "realtime", AOS_US + at, b"\x80", {}) for at in (0, 20, 40)]
-    refused = [Quarantined("mqtt", "t", b"", AOS_US + at) for at in (10, 20, 30)]
-    again = messages_again(heard, refused, "gs/v1")
+    hearings = [a_hearing(AOS_US + at, b"\x80") for at in (0, 20, 40)]
+    refused = [Quarantined(1, "mqtt", "t", b"", 0, AOS_US + at, AOS_US, "topic", "") for at in (10, 20, 30)]
+    again = messages_again(hearings, refused, "gs/v1")
     assert [m.arrived_at_us - AOS_US for m in again] == [0, 10, 20, 20, 30, 40]
 
 
