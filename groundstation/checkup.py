@@ -1,0 +1,115 @@
+"""Reads every counter into one Health: the only place that knows where each number stands."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from groundstation import __version__
+from groundstation.archive.writer import Writer
+from groundstation.config import Config
+from groundstation.link.mqtt import MqttSource
+from groundstation.monitor.health import ArchiveHealth, ElementsHealth, Health, LinkHealth, SatelliteHealth
+from groundstation.pipeline import Inbox
+from groundstation.tally import SatelliteTally, Tally
+from groundstation.watch import PassWatch, microseconds
+
+
+def checkup(
+    config: Config,
+    *,
+    started_at: datetime,
+    sources: Sequence[MqttSource],
+    inbox: Inbox,
+    writer: Writer | None,
+    tally: Tally,
+    watch: PassWatch,
+    idle_s: Mapping[str, float],
+) -> Health:
+    """Return how the daemon is now; the cost is a walk over counters and two questions to the file system."""
+    now = datetime.now(UTC)
+    return Health(
+        now_us=microseconds(now),
+        started_at_us=microseconds(started_at),
+        version=__version__,
+        links=links_of(sources, inbox),
+        satellites=tuple(satellite_of(slug, entry) for slug, entry in tally.satellites.items()),
+        rejected=dict(tally.rejected),
+        inbox_messages=inbox.held().total(),
+        inbox_capacity=inbox.capacity,
+        archive=archive_of(writer, config.settings.archive.url),
+        passes=watch.health(now, tally.heard),
+        elements=tuple(
+            ElementsHealth(satellite=slug, epoch_us=microseconds(epoch), source="file")
+            for slug, epoch in newest_epochs(config).items()
+        ),
+        tasks=dict(idle_s),
+    )
+
+
+def links_of(sources: Sequence[MqttSource], inbox: Inbox) -> tuple[LinkHealth, ...]:
+    held = inbox.held()
+    return tuple(
+        LinkHealth(
+            name=source.settings.name,
+            up=source.up,
+            received=account.received,
+            stored=account.stored,
+            duplicate=account.duplicate,
+            quarantined=account.quarantined,
+            in_flight=held[source.settings.name],
+            unprotected=account.unprotected,
+            connects=source.connects,
+            disconnects=dict(source.disconnects),
+            received_bytes=source.received_bytes,
+            last_message_at_us=source.last_message_at_us,
+            paused=source.paused,
+        )
+        for source in sources
+        for account in (inbox.accounts[source.settings.name],)
+    )
+
+
+def satellite_of(slug: str, entry: SatelliteTally) -> SatelliteHealth:
+    return SatelliteHealth(
+        satellite=slug,
+        stored=dict(entry.stored),
+        duplicates=dict(entry.duplicates),
+        last_generated_at_us=entry.last_generated_at_us,
+        last_received_at_us=entry.last_received_at_us,
+        out_of_limits=dict(entry.out_of_limits()),
+    )
+
+
+def archive_of(writer: Writer | None, url: str) -> ArchiveHealth:
+    size_bytes, free_bytes = disk_of(url)
+    if writer is None:
+        return ArchiveHealth(up=False, size_bytes=size_bytes, free_bytes=free_bytes)
+    return ArchiveHealth(
+        up=writer.up,
+        last_commit_at_us=writer.last_commit_at_us,
+        errors=writer.errors,
+        write_seconds=writer.write_seconds,
+        writes=writer.commits,
+        size_bytes=size_bytes,
+        free_bytes=free_bytes,
+    )
+
+
+def disk_of(url: str) -> tuple[int, int | None]:
+    """Return a SQLite archive's bytes with its journal, and what its file system has left; (0, None) for a server."""
+    prefix = "sqlite:///"
+    if not url.startswith(prefix):
+        return 0, None
+    file = Path(url.removeprefix(prefix))
+    parts = (file, file.with_name(f"{file.name}-wal"))
+    size_bytes = sum(part.stat().st_size for part in parts if part.exists())
+    return size_bytes, shutil.disk_usage(file.parent).free if file.parent.exists() else None
+
+
+def newest_epochs(config: Config) -> dict[str, datetime]:
+    """Return the latest epoch among each satellite's candidate numbers."""
+    epochs: dict[str, datetime] = {}
+    for one in config.elements:
+        epochs[one.name] = max(one.epoch, epochs.get(one.name, one.epoch))
+    return epochs

@@ -1,0 +1,306 @@
+"""The commands: parse, call one function, print.
+
+Exit status: 0 it worked, 1 it failed, 2 it was asked wrongly (a flag, a file, a key).
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from groundstation import __version__
+
+FAILED, ASKED_WRONGLY = 1, 2
+
+
+class UsageError(ValueError):
+    """What was asked cannot be done as asked: one line that says what was found and what was expected."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status."""
+    options = parser().parse_args(arguments)
+    from groundstation.config import ConfigError
+    from groundstation.starter import StarterError
+
+    try:
+        command: Callable[[argparse.Namespace], int] = options.command
+        return command(options)
+    except (ConfigError, UsageError, StarterError) as error:
+        print(error, file=sys.stderr)
+        return ASKED_WRONGLY
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): that is no failure. Python would complain while it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="groundstation",
+        description="A satellite ground station in one daemon: passes, lossless telemetry, archive, health, replay.",
+    )
+    top.add_argument("--version", action="version", version=f"groundstation {__version__}")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], what: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
+        sub.set_defaults(command=command)
+        return sub
+
+    demo = add("demo", demo_command, "show the whole station at work, with a broker and a satellite of its own")
+    demo.add_argument("--duration", type=seconds, metavar="S", help="end after this many seconds with a summary")
+    demo.add_argument("--keep", type=Path, metavar="DIR", help="keep the archive and a recording of the pass there")
+
+    init = add("init", init_command, "write a commented configuration, the catalogue and the elements")
+    init.add_argument("directory", type=Path, metavar="DIR")
+
+    run = add("run", run_command, "run the daemon until SIGTERM or SIGINT")
+    with_config(run)
+
+    check = add("check", check_command, "say what is wrong with a configuration, by file and key")
+    with_config(check)
+
+    passes = add("passes", passes_command, "list the coming passes")
+    with_config(passes)
+    passes.add_argument("satellites", nargs="*", metavar="SATELLITE", help="slugs or catalogue numbers; all by default")
+    passes.add_argument("--site", help="a station of the configuration, or LAT,LON[,ALT_M]")
+    passes.add_argument("--mask", type=float, metavar="DEG", help="elevation at which a pass begins and ends")
+    passes.add_argument(
+        "--elements", type=Path, nargs="+", metavar="FILE", help="element sets instead of the station's"
+    )
+    passes.add_argument("--from", dest="start", type=moment, metavar="ISO", help="begin there instead of now")
+    passes.add_argument("--to", dest="end", type=moment, metavar="ISO", help="end there instead of 24 h later")
+    passes.add_argument("--format", choices=("table", "json", "csv"), default="table")
+
+    recorded = add("record", record_command, "write a pass from the archive into one portable file")
+    with_config(recorded)
+    recorded.add_argument("of", metavar="PASS", help="the pass's number, or SATELLITE@TIME for one under way then")
+    recorded.add_argument("file", type=Path, metavar="FILE")
+
+    replay = add("replay", replay_command, "play a recorded pass again through the whole pipeline")
+    with_config(replay)
+    replay.add_argument("of", metavar="RECORDING|PASS", help="a recording's file, or a pass as `record` takes it")
+    replay.add_argument("--speed", type=speed, default=1.0, metavar="N", help="times as fast as it came, or max")
+    replay.add_argument("--to", required=True, metavar="mqtt|URL", help="the broker, or another archive's URL")
+
+    status = add("status", status_command, "ask the running daemon how it is")
+    with_config(status)
+    status.add_argument("--json", action="store_true", help="everything, for programs")
+    return top
+
+
+def with_config(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="groundstation.toml; else the one in this directory, in /etc/groundstation, or the shipped one",
+    )
+
+
+def demo_command(options: argparse.Namespace) -> int:
+    from groundstation.demo import demo
+
+    statuses: list[int] = []
+    failed = report_failures(lambda: statuses.append(asyncio.run(demo(options.duration, options.keep))))
+    return failed or statuses[0]
+
+
+def init_command(options: argparse.Namespace) -> int:
+    from groundstation.starter import write_station
+
+    made = write_station(options.directory)
+    print("\n".join(f"created {path}" for path in made))
+    print(
+        f"next: edit {made[0]}, then\n  groundstation check --config {made[0]}\n  groundstation run --config {made[0]}"
+    )
+    return 0
+
+
+def run_command(options: argparse.Namespace) -> int:
+    from groundstation.config import load_config
+    from groundstation.daemon import Daemon, stop_on_signals
+
+    config = load_config(config_path(options))
+    log_to_stderr(config.settings.log.level)
+
+    async def run() -> None:
+        stopping = asyncio.Event()
+        with stop_on_signals(stopping):
+            await Daemon(config).run(stopping)
+
+    return report_failures(lambda: asyncio.run(run()))
+
+
+def check_command(options: argparse.Namespace) -> int:
+    from groundstation.config import load_config
+
+    path = config_path(options)
+    config = load_config(path)
+    settings = config.settings
+    print(
+        f"{path}: good. {len(settings.stations)} stations, {len(settings.links)} links, "
+        f"{len(config.definitions)} satellites, {len(config.elements)} element sets"
+    )
+    for slug in config.without_elements():
+        print(f"note: {slug} is in orbit and has no elements in {settings.elements}: no passes for it")
+    return 0
+
+
+def passes_command(options: argparse.Namespace) -> int:
+    from groundstation.pass_list import as_csv, as_json, as_table, console
+    from groundstation.pass_query import query_passes
+
+    now = datetime.now(UTC)
+    start = options.start or now
+    end = options.end or start + timedelta(hours=24)
+    if end <= start:
+        raise UsageError(f"--to: found {end.isoformat()}, expected later than --from, {start.isoformat()}")
+    found = query_passes(
+        config_path(options),
+        satellites=options.satellites,
+        site=options.site,
+        mask_deg=options.mask,
+        element_files=options.elements,
+        start=start,
+        end=end,
+    )
+    if options.format == "json":
+        print(as_json(found.passes))
+    elif options.format == "csv":
+        print(as_csv(found.passes), end="")
+    else:
+        console().print(as_table(found.passes, now, found.names, title=found.title))
+    return 0
+
+
+def record_command(options: argparse.Namespace) -> int:
+    from groundstation.config import load_config
+    from groundstation.playback import record_pass
+
+    config = load_config(config_path(options))
+
+    def write() -> None:
+        recording = record_pass(config, options.of, options.file)
+        print(f"{recording.path}: {recording.count} messages of {recording.header.satellite} recorded")
+
+    return report_failures(write)
+
+
+def replay_command(options: argparse.Namespace) -> int:
+    from groundstation.config import load_config
+    from groundstation.daemon import stop_on_signals
+    from groundstation.playback import replay
+
+    config = load_config(config_path(options))
+    log_to_stderr("warning")
+
+    async def play() -> None:
+        stopping = asyncio.Event()
+        with stop_on_signals(stopping):
+            played = await replay(config, options.of, options.speed, options.to, stopping)
+        print(f"played {played.messages} of {played.total} messages: {played.summary}")
+        if played.digest:
+            print(f"digest {played.digest}")
+
+    return report_failures(lambda: asyncio.run(play()))
+
+
+def status_command(options: argparse.Namespace) -> int:
+    from groundstation.config import load_config
+    from groundstation.status_view import show_status
+
+    settings = load_config(config_path(options)).settings.http
+    healthy: list[bool] = []
+    failed = report_failures(lambda: healthy.append(show_status(settings, as_json=options.json)))
+    return failed or (0 if healthy == [True] else FAILED)
+
+
+def report_failures(action: Callable[[], None]) -> int:
+    """Run `action`; what went wrong outside of us is one line on stderr and status 1."""
+    from groundstation.archive.migrate import ArchiveVersionError
+    from groundstation.archive.url import UrlError
+    from groundstation.archive.writer import ArchiveUnavailableError
+    from groundstation.link.broker import BrokerError
+    from groundstation.link.connection import LinkError
+    from groundstation.monitor.http import HttpError
+    from groundstation.replay.recording import RecordingError
+
+    known = (
+        ArchiveUnavailableError,
+        ArchiveVersionError,
+        BrokerError,
+        HttpError,
+        LinkError,
+        OSError,
+        RecordingError,
+        UrlError,
+    )
+
+    def expected(error: BaseException) -> list[BaseException]:
+        nested = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+        return [leaf for one in nested for leaf in expected(one)] if nested else [error]
+
+    try:
+        action()
+    except BaseException as error:
+        leaves = expected(error)
+        if not all(isinstance(leaf, known) for leaf in leaves):
+            raise
+        print("\n".join(f"groundstation: {leaf}" for leaf in leaves), file=sys.stderr)
+        return FAILED
+    return 0
+
+
+def config_path(options: argparse.Namespace) -> Path:
+    """Return the configuration that was asked for, else the nearest one that exists."""
+    from groundstation.starter import starter_config
+
+    if options.config is not None:
+        return Path(options.config)
+    nearest = (
+        Path("groundstation.toml"),
+        Path("config/groundstation.toml"),
+        Path("/etc/groundstation/groundstation.toml"),
+    )
+    return next((path for path in nearest if path.exists()), starter_config())
+
+
+def log_to_stderr(level: str) -> None:
+    """Log one line a message; without the time where systemd's journal adds it."""
+    under_systemd = "JOURNAL_STREAM" in os.environ
+    layout = "%(levelname)s %(message)s" if under_systemd else "%(asctime)s %(levelname)s %(message)s"
+    logging.basicConfig(level=level.upper(), format=layout, stream=sys.stderr)
+
+
+def seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 7 * 86_400:
+        raise argparse.ArgumentTypeError(f"found {text}, expected seconds above 0, a week at most")
+    return value
+
+
+def speed(text: str) -> float | None:
+    """Return a factor, or None for as fast as possible."""
+    from groundstation.replay.pacing import parse_speed
+
+    try:
+        return parse_speed(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def moment(text: str) -> datetime:
+    """Return an ISO time; one without an offset is UTC."""
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"found {text}, expected an ISO time like 2026-11-22T10:00Z") from error
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

@@ -1,0 +1,266 @@
+"""One TOML file, its satellites and its elements, read once into one frozen Config or refused with every reason.
+
+groundstation.toml ──► Settings ─┐
+satellites/*.toml  ──► Definition ├──► Config
+tle/*              ──► Elements ──┘
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from groundstation.archive.url import UrlError, check_url
+from groundstation.link.settings import LinkSettings, Slug
+from groundstation.orbit.element_text import parse_elements
+from groundstation.orbit.elements import Elements, ElementsError, newest
+from groundstation.orbit.site import Site
+from groundstation.telemetry.definition import Definition, DefinitionError, load_definition
+from groundstation.telemetry.typed_toml import read_typed
+
+ELEMENT_FILES = (".tle", ".txt", ".json", ".csv", ".xml")
+
+
+class ConfigError(ValueError):
+    """Everything that is wrong with a configuration: one line each, by file and key."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.lines = tuple(lines)
+        super().__init__("\n".join(self.lines))
+
+
+class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One antenna: where it stands and how low it can see."""
+
+    slug: Slug
+    name: str
+    latitude_deg: Annotated[float, msgspec.Meta(ge=-90, le=90)]  # geodetic, WGS84, north positive
+    longitude_deg: Annotated[float, msgspec.Meta(ge=-180, le=180)]  # east positive
+    altitude_m: Annotated[float, msgspec.Meta(ge=-500, le=9000)] = 0.0  # above the WGS84 ellipsoid
+    elevation_mask_deg: Annotated[float, msgspec.Meta(ge=0, lt=90)] = 5.0
+
+    def site(self) -> Site:
+        return Site(
+            slug=self.slug,
+            name=self.name,
+            latitude_deg=self.latitude_deg,
+            longitude_deg=self.longitude_deg,
+            altitude_m=self.altitude_m,
+            mask_deg=self.elevation_mask_deg,
+        )
+
+
+class ArchiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    url: str = "sqlite:///groundstation.db"
+    password_file: Path | None = None
+
+
+class PassSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    horizon_h: Annotated[float, msgspec.Meta(gt=0, le=24 * 14)] = 24.0  # how far ahead passes are predicted
+    refresh_s: Annotated[float, msgspec.Meta(ge=1, le=86400)] = 600.0  # how often they are predicted again
+
+
+class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 9108  # 0 takes a free one
+
+
+class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The configuration file as it stands; README's table is checked against these names."""
+
+    stations: Annotated[tuple[StationSettings, ...], msgspec.Meta(min_length=1)]
+    links: tuple[LinkSettings, ...] = ()
+    satellites: Path = Path("satellites")  # the directory of definitions
+    elements: Path = Path("tle")  # the directory of element sets
+    archive: ArchiveSettings = ArchiveSettings()
+    passes: PassSettings = PassSettings()
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All that the daemon knows when it starts; every path absolute, every element set named by satellite."""
+
+    path: Path
+    settings: Settings
+    definitions: Mapping[str, Definition]  # by slug
+    elements: tuple[Elements, ...]  # the newest of each candidate number, named by our slug
+
+    @property
+    def sites(self) -> dict[str, Site]:
+        return {station.slug: station.site() for station in self.settings.stations}
+
+    def without_elements(self) -> list[str]:
+        """Return the satellites in orbit whose passes cannot be predicted."""
+        named = {one.name for one in self.elements}
+        return [slug for slug, one in self.definitions.items() if one.status == "in_orbit" and slug not in named]
+
+
+def load_config(path: Path) -> Config:
+    """Return the whole configuration at `path`.
+
+    Raises ConfigError with one line for each file that has something wrong.
+    """
+    settings = absolute(read_settings(path), path.resolve().parent)
+    problems = [f"{path}: {line}" for line in (*clashes(settings), *bad_archive(settings))]
+    definitions = read_definitions(settings.satellites, problems)
+    element_sets = read_elements(settings.elements, problems)
+    if problems:
+        raise ConfigError(problems)
+    return Config(path.resolve(), settings, definitions, named_by_slug(element_sets, definitions.values()))
+
+
+def read_settings(path: Path) -> Settings:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: cannot be read: {reason(error)}"]) from error
+    try:
+        return read_typed(text, str(path), Settings, ValueError)
+    except ValueError as error:
+        raise ConfigError([str(error)]) from error
+
+
+def absolute(settings: Settings, directory: Path) -> Settings:
+    """Return `settings` with each path made absolute, so that nobody depends on the working directory.
+
+    Secrets are looked for in systemd's credentials directory first, the database in its state directory.
+    """
+    secrets = Path(os.environ.get("CREDENTIALS_DIRECTORY", directory))
+    state = Path(os.environ.get("STATE_DIRECTORY", directory))
+
+    def secret(file: Path | None) -> Path | None:
+        return None if file is None else (secrets if (secrets / file).exists() else directory) / file
+
+    def beside(file: Path | None) -> Path | None:
+        return None if file is None else directory / file
+
+    links = tuple(
+        msgspec.structs.replace(
+            link,
+            password_file=secret(link.password_file),
+            tls_ca_file=beside(link.tls_ca_file),
+            tls_certificate_file=beside(link.tls_certificate_file),
+            tls_key_file=secret(link.tls_key_file),
+        )
+        for link in settings.links
+    )
+    archive = msgspec.structs.replace(
+        settings.archive,
+        url=absolute_url(settings.archive.url, state),
+        password_file=secret(settings.archive.password_file),
+    )
+    return msgspec.structs.replace(
+        settings,
+        links=links,
+        archive=archive,
+        satellites=directory / settings.satellites,
+        elements=directory / settings.elements,
+    )
+
+
+def absolute_url(url: str, directory: Path) -> str:
+    """Return a SQLite URL with its file below `directory` unless it is absolute already; other URLs as they are."""
+    prefix = "sqlite:///"
+    return f"{prefix}{directory / url.removeprefix(prefix)}" if url.startswith(prefix) else url
+
+
+def clashes(settings: Settings) -> list[str]:
+    """Return a line for each name that stands twice and each file that is named but not there."""
+    lines = []
+    for key, names in (
+        ("stations[].slug", [station.slug for station in settings.stations]),
+        ("links[].name", [link.name for link in settings.links]),
+    ):
+        lines += [f'{key}: found "{name}" twice, expected each once' for name, n in Counter(names).items() if n > 1]
+    for number, link in enumerate(settings.links):
+        for key in ("password_file", "tls_ca_file", "tls_certificate_file", "tls_key_file"):
+            file: Path | None = getattr(link, key)
+            if file is not None and not os.access(file, os.R_OK):
+                lines.append(f"links[{number}].{key}: found {file}, expected a file that can be read")
+        if (link.tls_certificate_file is None) != (link.tls_key_file is None):
+            lines.append(f"links[{number}].tls_key_file: expected together with tls_certificate_file, found one alone")
+    return lines
+
+
+def bad_archive(settings: Settings) -> list[str]:
+    try:
+        check_url(settings.archive.url)
+    except UrlError as error:
+        return [f"archive.url: {error}"]
+    return []
+
+
+def read_definitions(directory: Path, problems: list[str]) -> dict[str, Definition]:
+    """Return the definitions in `directory` by slug; what is wrong goes to `problems`, one line a file."""
+    if not directory.is_dir():
+        problems.append(f"{directory}: expected a directory with one definition (.toml) per satellite, found none")
+        return {}
+    definitions: dict[str, Definition] = {}
+    for file in sorted(directory.glob("*.toml")):
+        try:
+            definition = load_definition(file.read_text(encoding="utf-8"), str(file))
+        except DefinitionError as error:
+            problems += str(error).splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(f"{file}: cannot be read: {reason(error)}")
+        else:
+            definitions[definition.slug] = definition
+    return definitions
+
+
+def read_elements(directory: Path, problems: list[str]) -> list[Elements]:
+    """Return every element set in `directory`; what is wrong goes to `problems`, one line a file."""
+    if not directory.is_dir():
+        problems.append(f"{directory}: expected a directory with element sets (TLE or OMM), found none")
+        return []
+    found: list[Elements] = []
+    for file in sorted(directory.iterdir()):
+        if file.suffix.lower() not in ELEMENT_FILES:
+            continue
+        try:
+            found += load_elements(file)
+        except ElementsError as error:
+            problems.append(str(error))
+    return found
+
+
+def load_elements(file: Path) -> Sequence[Elements]:
+    """Return the element sets of one file, all or none.
+
+    Raises ElementsError with one line that names the file, and the line where one is wrong.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ElementsError(f"{file}: cannot be read: {reason(error)}") from error
+    return parse_elements(text, str(file))
+
+
+def named_by_slug(element_sets: Iterable[Elements], definitions: Iterable[Definition]) -> tuple[Elements, ...]:
+    """Return the newest set of each candidate number of each satellite that still flies, named by its slug.
+
+    Satellites that have decayed stay in the catalogue, since their recordings are replayed, but have no passes.
+    """
+    by_number = newest(element_sets)
+    return tuple(
+        replace(by_number[number], name=definition.slug)
+        for definition in definitions
+        if definition.status != "decayed"
+        for number in definition.norad_ids
+        if number in by_number
+    )
+
+
+def reason(error: Exception) -> str:
+    """Return an exception's own words without the file name, which the line has already."""
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

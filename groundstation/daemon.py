@@ -1,0 +1,212 @@
+"""Starts every task and stops them in the order the data flows: sources, pipeline, archive, HTTP.
+
+run
+└── serve HTTP, open the archive
+    └── background: predict passes, follow them, watchdog
+        └── sinks: record
+            └── sources: one `receive` per link
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from groundstation import __version__
+from groundstation.archive.migrate import migrate
+from groundstation.archive.writer import Writer
+from groundstation.checkup import checkup
+from groundstation.config import Config
+from groundstation.link.mqtt import MqttSource
+from groundstation.monitor import systemd
+from groundstation.monitor.health import Health
+from groundstation.monitor.http import serve
+from groundstation.orbit.passes import Pass, find_passes
+from groundstation.pipeline import Inbox, record
+from groundstation.tally import Tally
+from groundstation.telemetry.decode import Decoder
+from groundstation.watch import PassWatch
+
+log = logging.getLogger(__name__)
+
+DRAIN_MOST_S = 10.0  # how long a stop waits for the last commit; what is left stays with the broker
+LOOK_BACK = timedelta(hours=1)  # so that a pass under way keeps its AOS
+
+
+class Source(Protocol):
+    """Where messages come from: a broker or a recording."""
+
+    async def run(self, inbox: Inbox, stopping: asyncio.Event) -> None:
+        """Put messages into `inbox` until `stopping`, then return once they have been acknowledged."""
+
+
+class Daemon:
+    """One ground station at work; everything it knows about itself is read through `health`."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.url: str | None = None  # of the HTTP server, while it runs
+        self.tally = Tally(list(config.definitions))
+        self.watch = PassWatch()
+        links = config.settings.links
+        self.inbox = Inbox([link.name for link in links])
+        self.sources = [MqttSource(link) for link in links]
+        self.writer: Writer | None = None  # while the archive is open
+        self.started_at = datetime.now(UTC)
+        self.ready = asyncio.Event()  # the archive is open, every link subscribed, the passes predicted
+        self._predicted = False
+        self._beats: dict[str, float] = {}
+
+    def health(self) -> Health:
+        """Return how the station is now. Cheap: it reads counters, and asks the disk for two numbers."""
+        return checkup(
+            self.config,
+            started_at=self.started_at,
+            sources=self.sources,
+            inbox=self.inbox,
+            writer=self.writer,
+            tally=self.tally,
+            watch=self.watch,
+            idle_s=self.idle_s(),
+        )
+
+    def missing(self) -> list[str]:
+        """Return what the daemon still waits for before it is ready."""
+        if self.ready.is_set():
+            return []
+        waiting = [f"link {source.settings.name} subscribed" for source in self.sources if not source.ready.is_set()]
+        waiting += [] if self.writer else ["archive opened"]
+        return waiting + ([] if self._predicted else ["passes predicted"])
+
+    def idle_s(self) -> dict[str, float]:
+        """Return for each task the seconds since it last made progress."""
+        now = time.monotonic()
+        return {task: now - beat for task, beat in self._beats.items()}
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Run until `stopping` is set, then drain, commit, acknowledge and return."""
+        settings = self.config.settings
+        async with serve(settings.http.host, settings.http.port, self.health, self.missing) as self.url:
+            log.info("groundstation %s: metrics at %s/metrics", __version__, self.url)
+            await asyncio.to_thread(migrate, settings.archive.url, settings.archive.password_file)
+            async with Writer(settings.archive.url, settings.archive.password_file) as writer:
+                self.writer = writer
+                await writer.save_definitions(list(self.config.definitions.values()))
+                await writer.save_elements(self.config.elements)
+                await self._work(writer, stopping)
+                self.writer = None
+        log.info("stopped")
+
+    async def _work(self, writer: Writer, stopping: asyncio.Event) -> None:
+        decode = Decoder(
+            self.config.definitions,
+            set(self.config.sites),
+            {link.name: link.topic_prefix for link in self.config.settings.links},
+        )
+        async with asyncio.TaskGroup() as background:
+            behind = [
+                background.create_task(self._predict(writer), name="predict"),
+                background.create_task(self._follow(), name="follow"),
+                background.create_task(self._tell_systemd(), name="systemd"),
+            ]
+            async with asyncio.TaskGroup() as sinks:
+                recording = sinks.create_task(
+                    record(self.inbox, decode, writer, self.tally.observe, self._beat("record")), name="record"
+                )
+                async with asyncio.TaskGroup() as sources:
+                    for source in self.sources:
+                        sources.create_task(source.run(self.inbox, stopping), name=f"receive-{source.settings.name}")
+                    await stopping.wait()
+                    systemd.notify("STOPPING=1")
+                self.inbox.close()
+                await self._drain(recording)
+            for task in behind:
+                task.cancel()
+
+    async def _drain(self, recording: asyncio.Task[None]) -> None:
+        done, _ = await asyncio.wait([recording], timeout=DRAIN_MOST_S)
+        if not done:
+            held = self.inbox.held().total()
+            log.warning("stopping with %d messages not committed: the broker will send them again", held)
+            recording.cancel()
+
+    async def _predict(self, writer: Writer) -> None:
+        """Predict every pass of the horizon, again and again."""
+        settings, beat = self.config.settings.passes, self._beat("predict")
+        while True:
+            start = datetime.now(UTC) - LOOK_BACK
+            end = start + LOOK_BACK + timedelta(hours=settings.horizon_h)
+            found: list[Pass] = []
+            for site in self.config.sites.values():
+                found += await asyncio.to_thread(find_passes, self.config.elements, site, start, end)
+            self.watch.passes = tuple(found)
+            self._predicted = True
+            await writer.save_passes(found)
+            log.info(
+                "%d passes predicted for the next %.0f h",
+                len(self.watch.upcoming(datetime.now(UTC))),
+                settings.horizon_h,
+            )
+            for _ in range(max(1, int(settings.refresh_s))):
+                beat()
+                await asyncio.sleep(1)
+
+    async def _follow(self) -> None:
+        """Say when a pass begins and what it brought when it ends."""
+        beat = self._beat("follow")
+        while True:
+            beat()
+            for event in self.watch.update(datetime.now(UTC), self.tally.heard):
+                of = event.of
+                if event.kind == "aos":
+                    log.info("pass of %s over %s begins, up to %.0f°", of.satellite, of.site, of.max_elevation_deg)
+                else:
+                    log.info("pass of %s over %s ended, %d packets stored", of.satellite, of.site, event.packets)
+            await asyncio.sleep(0.5)
+
+    async def _tell_systemd(self) -> None:
+        """Report readiness once, then life as long as every task makes progress."""
+        while self.missing():
+            systemd.notify(f"STATUS=waiting for {', '.join(self.missing())}")
+            await asyncio.sleep(0.2)
+        self.ready.set()
+        log.info("ready")
+        systemd.notify("READY=1")
+        await systemd.watch(self.idle_s, self._status_line)
+
+    def _status_line(self) -> str:
+        return self.watch.summary(datetime.now(UTC))
+
+    def _beat(self, task: str) -> Callable[[], None]:
+        def beat() -> None:
+            self._beats[task] = time.monotonic()
+
+        beat()
+        return beat
+
+
+@contextmanager
+def stop_on_signals(stopping: asyncio.Event) -> Iterator[None]:
+    """Set `stopping` on the first SIGTERM or SIGINT; end the process at once on the second."""
+    loop = asyncio.get_running_loop()
+
+    def stop(name: str) -> None:
+        if stopping.is_set():
+            log.warning("%s again: ending at once", name)
+            os._exit(1)
+        log.info("%s: draining", name)
+        stopping.set()
+
+    caught = (signal.SIGTERM, signal.SIGINT)
+    for number in caught:
+        loop.add_signal_handler(number, stop, number.name)
+    try:
+        yield
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)

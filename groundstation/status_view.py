@@ -1,0 +1,58 @@
+"""How the running daemon says it is, fetched over its own HTTP and printed for people or programs."""
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+from rich.table import Table
+
+from groundstation.config import HttpSettings
+from groundstation.monitor.http import url_of
+from groundstation.pass_list import console
+
+TIMEOUT_S = 5.0
+
+
+class NotRunningError(ConnectionError):
+    """Nobody answers where the configuration says that the daemon listens."""
+
+
+def show_status(settings: HttpSettings, *, as_json: bool) -> bool:
+    """Print the daemon's state and return whether it is healthy; raises NotRunningError where there is none."""
+    state = fetch(url_of(settings.host, settings.port) + "/api/status")
+    if as_json:
+        print(json.dumps(state, indent=2, ensure_ascii=False))  # noqa: T201  # this module prints: it is a command's
+        return bool(state["healthy"])
+    out = console()
+    ready = "ready" if state["ready"] else f"not ready: {', '.join(state['missing'])}"
+    out.print(f"groundstation {state['version']}: {ready}")
+    out.print(conservation_table(state))
+    for one in state["passes"][:5]:
+        when = "under way until" if one["active"] else "next"
+        edge = one["los"] if one["active"] else one["aos"]
+        out.print(f"pass of {one['satellite']} over {one['station']}: {when} {edge[:19]}Z")
+    for problem in state["problems"]:
+        out.print(f"problem: {problem}", style="red")
+    return bool(state["healthy"])
+
+
+def conservation_table(state: dict[str, Any]) -> Table:
+    """Return one line a link: received = stored + duplicate + quarantined + in flight."""
+    columns = ("received", "stored", "duplicate", "quarantined", "in_flight", "imbalance")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("link", "state", *columns):
+        table.add_column(column.replace("_", " "), justify="left" if column in ("link", "state") else "right")
+    for link in state["links"]:
+        table.add_row(link["name"], "up" if link["up"] else "down", *(str(link[column]) for column in columns))
+    return table
+
+
+def fetch(url: str) -> dict[str, Any]:
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310  # http, from our configuration
+            state: dict[str, Any] = json.load(answer)
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        why = getattr(error, "reason", error)
+        raise NotRunningError(f"no daemon answers at {url}: {why}") from error
+    return state

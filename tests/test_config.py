@@ -1,0 +1,133 @@
+"""A configuration is good, or refused with one line for each thing that is wrong: file, key, found, expected."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from groundstation.config import ConfigError, load_config
+from tests.parts.config_files import DEFINITION, ELEMENTS, SETTINGS, write_files
+
+
+def lines_of(path: Path) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    return [line.replace(f"{path.parent}/", "") for line in caught.value.lines]
+
+
+def test_a_good_configuration_has_its_paths_absolute_and_its_elements_named(tmp_path: Path) -> None:
+    config = load_config(write_files(tmp_path))
+    assert config.settings.archive.url == f"sqlite:///{tmp_path}/test.db"
+    assert config.settings.satellites == tmp_path / "satellites"
+    assert [(one.name, one.norad_id) for one in config.elements] == [("one-sat", 61231)]
+    assert config.sites["hko"].mask_deg == 5
+
+
+@pytest.mark.parametrize(
+    ("found", "instead", "line"),
+    [
+        ('slug = "hko"', 'slug = "HKO"', 'groundstation.toml: stations[0].slug: found "HKO"'),
+        (
+            "latitude_deg = 22.30194",
+            "latitude_deg = 122.3",
+            "groundstation.toml: stations[0].latitude_deg: found 122.3",
+        ),
+        ("latitude_deg = 22.30194\n", "", "groundstation.toml: stations[0].latitude_deg: "),
+        ("altitude_m = 32", 'altitude_m = "high"', 'groundstation.toml: stations[0].altitude_m: found "high"'),
+        ("elevation_mask_deg = 5", "elevation_mask_deg = 90", "groundstation.toml: stations[0].elevation_mask_deg:"),
+        ("elevation_mask_deg", "elevation_mask", "groundstation.toml: stations[0].elevation_mask: "),
+        ('client_id = "groundstation-test"', "", "groundstation.toml: links[0].client_id: "),
+        ("[http]\nport = 0", "[http]\nport = 70000", "groundstation.toml: http.port: found 70000"),
+        ("[http]", "[htpp]", "groundstation.toml: htpp: "),
+        ('"sqlite:///test.db"', '"mysql://host/db"', 'groundstation.toml: archive.url: found "mysql"'),
+        ("[[links]]", '[log]\nlevel = "loud"\n\n[[links]]', 'groundstation.toml: log.level: found "loud"'),
+        ("[[links]]", "[passes]\nhorizon_h = 0\n\n[[links]]", "groundstation.toml: passes.horizon_h: found 0"),
+        ("[[stations]]", "[[stations", "groundstation.toml: line 1, column 11: not TOML: "),
+        (
+            'name = "mqtt"',
+            'name = "mqtt"\nclient_id = "two"\n\n[[links]]\nname = "mqtt"',
+            'groundstation.toml: links[].name: found "mqtt" twice',
+        ),
+        (
+            'name = "mqtt"',
+            'name = "mqtt"\npassword_file = "nowhere"',
+            "groundstation.toml: links[0].password_file: found nowhere, expected a file that can be read",
+        ),
+        (
+            'name = "mqtt"',
+            'name = "mqtt"\ntls_key_file = "groundstation.toml"',
+            "groundstation.toml: links[0].tls_key_file: expected together with tls_certificate_file",
+        ),
+        ("[[stations]]", 'satellites = "none"\n[[stations]]', "none: expected a directory with one definition"),
+        ("[[stations]]", 'elements = "none"\n[[stations]]', "none: expected a directory with element sets"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_file_key_and_expectation(
+    tmp_path: Path, found: str, instead: str, line: str
+) -> None:
+    assert found in SETTINGS
+    (only,) = lines_of(write_files(tmp_path, settings=SETTINGS.replace(found, instead, 1)))
+    assert only.startswith(line)
+    assert "expected" in only or "known" in only or "line" in only or "did you mean" in only
+
+
+def test_a_password_in_the_database_url_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    url = "postgresql+psycopg://groundstation:hunter2@localhost/groundstation"
+    (only,) = lines_of(write_files(tmp_path, settings=SETTINGS.replace("sqlite:///test.db", url)))
+    assert only.startswith("groundstation.toml: archive.url:")
+    assert "hunter2" not in only
+
+
+def test_faults_in_several_files_are_all_told_at_once(tmp_path: Path) -> None:
+    lines = lines_of(
+        write_files(
+            tmp_path,
+            settings=SETTINGS.replace("sqlite:///test.db", "mysql://x/y"),
+            definition=DEFINITION.replace('raw = "uint"', 'raw = "word"'),
+            elements=ELEMENTS.replace("9998", "9990"),
+        )
+    )
+    assert [line.split(":")[0] for line in lines] == ["groundstation.toml", "satellites/one-sat.toml", "tle/one.tle"]
+
+
+def test_a_definition_is_named_as_its_file(tmp_path: Path) -> None:
+    (only,) = lines_of(write_files(tmp_path, definition=DEFINITION.replace('slug = "one-sat"', 'slug = "two-sat"')))
+    assert only.startswith('satellites/one-sat.toml: slug: found "two-sat", expected "one-sat"')
+
+
+def test_a_missing_or_binary_file_is_one_line(tmp_path: Path) -> None:
+    assert lines_of(tmp_path / "none.toml") == ["none.toml: cannot be read: No such file or directory"]
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    (only,) = lines_of(tmp_path / "binary.toml")
+    assert only.startswith("binary.toml: cannot be read: ")
+
+
+def test_decayed_satellites_stay_in_the_catalogue_and_have_no_passes(tmp_path: Path) -> None:
+    config = load_config(write_files(tmp_path, definition=DEFINITION.replace("in_orbit", "decayed")))
+    assert list(config.definitions) == ["one-sat"]
+    assert config.elements == ()
+
+
+def test_of_several_candidates_each_with_elements_is_kept(tmp_path: Path) -> None:
+    definition = DEFINITION.replace("[61231]", "[61231, 67748]")
+    assert [one.norad_id for one in load_config(write_files(tmp_path, definition=definition)).elements] == [61231]
+
+
+def test_the_state_directory_of_systemd_holds_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/groundstation")
+    config = load_config(write_files(tmp_path))
+    assert config.settings.archive.url == "sqlite:////var/lib/groundstation/test.db"
+
+
+def test_a_credential_of_systemd_comes_before_a_file_beside_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "mqtt-password").write_text("secret\n")
+    settings = SETTINGS.replace('name = "mqtt"', 'name = "mqtt"\npassword_file = "mqtt-password"')
+    path = write_files(tmp_path, settings=settings)
+    (tmp_path / "mqtt-password").write_text("another\n")
+    assert load_config(path).settings.links[0].password_file == tmp_path / "mqtt-password"
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", os.fspath(credentials))
+    assert load_config(path).settings.links[0].password_file == credentials / "mqtt-password"
