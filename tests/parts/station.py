@@ -88,7 +88,7 @@ def satellites(now: int, stored: int, duplicate: int) -> tuple[SatelliteHealth, 
         duplicates={"hko": duplicate},
         last_generated_at_us=now - 1_200_000,
         last_received_at_us=now - 40_000,
-        out_of_limits={"warning": 2, "critical": stored % 2},
+        out_of_limits={"warning": 1 + stored % 2, "critical": 1},
         missing=3,
     )
     silent = SatelliteHealth(
