@@ -72,8 +72,8 @@ def pass_progress(daemon: Daemon, now: datetime) -> RenderableType:
             bar = Table.grid(padding=(0, 2))
             bar.add_row(
                 names_of(daemon)[this.satellite],
-                ProgressBar(total=(this.los - this.aos).total_seconds(), completed=since(this.aos, now), width=40),
-                f"{since(this.aos, now):.0f} s since AOS, LOS {clock(this.los)}, up to {this.max_elevation_deg:.0f}°",
+                ProgressBar(total=(this.los - this.aos).total_seconds(), completed=since(this.aos, now), width=30),
+                f"{since(this.aos, now):.0f} s, LOS {clock(this.los)}, up to {this.max_elevation_deg:.0f}°",
             )
             lines.append(bar)
     if not lines:

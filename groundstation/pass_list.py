@@ -15,6 +15,7 @@ from rich.table import Table
 from groundstation.orbit.passes import Pass
 
 PIPED_WIDTH = 120
+COLUMNS = {"NORAD": 9, "AOS (UTC)": 14, "LOS": 8, "lasts": 5, "max": 3, "azimuths": 9, "age": 5}
 FIELDS = tuple(field.name for field in dataclasses.fields(Pass))
 
 
@@ -42,10 +43,10 @@ def iso(moment: datetime) -> str:
 
 def as_table(passes: Sequence[Pass], now: datetime, names: Mapping[str, str], title: str | None = None) -> Table:
     """Return the passes with their day and times in UTC; `names` are the satellites' by slug."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    table.add_column("satellite", no_wrap=True)
-    for heading in ("NORAD", "AOS (UTC)", "LOS", "lasts", "max", "azimuths", "set's age"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", expand=False)
+    table.add_column("satellite", no_wrap=True, overflow="ellipsis", ratio=1)
+    for heading, width in COLUMNS.items():
+        table.add_column(heading, justify="right", no_wrap=True, min_width=width)
     for one in passes:
         age_d = (now - one.elements_epoch).total_seconds() / 86400
         table.add_row(

@@ -1,0 +1,173 @@
+"""The daemon as its operator meets it: ready, stopped, killed; on real Mosquitto and SQLite."""
+
+import asyncio
+import random
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgpack
+import pytest
+
+from groundstation.link.publisher import Outgoing, Publisher
+from groundstation.link.settings import LinkSettings
+from groundstation.telemetry.envelope import seal, telemetry_topic
+from tests.parts.config_files import SETTINGS, write_files
+from tests.parts.daemon_process import DaemonProcess
+from tests.parts.mosquitto import Mosquitto
+
+TOPIC = telemetry_topic("gs/v1", "hko", "one-sat")
+NOW_US = 1_795_000_000_000_000
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    mosquitto = Mosquitto(tmp_path / "broker").start()
+    yield mosquitto
+    mosquitto.stop()
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, broker: Mosquitto) -> Iterator[DaemonProcess]:
+    settings = SETTINGS.replace('name = "mqtt"', f'name = "mqtt"\nport = {broker.port}')
+    process = DaemonProcess(write_files(tmp_path / "station", settings=settings))
+    yield process
+    process.stop()
+
+
+def numbered(number: int) -> Outgoing:
+    """Return the telemetry message with the sequence count `number`."""
+    frame = {"p": 1, "n": number, "t": NOW_US / 1e6 + number, "d": {"battery_voltage": 7500 + number % 100}}
+    return Outgoing(TOPIC, seal(msgpack.packb(frame), NOW_US + number))
+
+
+async def publish(port: int, numbers: range, per_second: int | None = None) -> None:
+    """Publish at QoS 1, many in flight, and return once all are confirmed."""
+    async with Publisher(LinkSettings(name="test", port=port, client_id="test-publisher")) as publisher:
+        started = time.monotonic()
+        for first in range(numbers.start, numbers.stop, 100):
+            await publisher.publish_all([numbered(n) for n in range(first, min(first + 100, numbers.stop))])
+            if per_second:
+                await asyncio.sleep(max(0.0, started + (first - numbers.start) / per_second - time.monotonic()))
+
+
+def stored(daemon: DaemonProcess) -> list[int]:
+    with closing(sqlite3.connect(daemon.path.parent / "test.db")) as connection:
+        return [row[0] for row in connection.execute("SELECT sequence FROM packet ORDER BY sequence")]
+
+
+def wait_for_rows(daemon: DaemonProcess, count: int, timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while len(stored(daemon)) < count:
+        assert time.monotonic() < deadline, f"{len(stored(daemon))} of {count} stored: {daemon.text()[-2000:]}"
+        time.sleep(0.1)
+
+
+async def test_kill_9_in_the_middle_of_5000_packets_loses_none_and_doubles_none(
+    daemon: DaemonProcess, broker: Mosquitto
+) -> None:
+    daemon.start().wait_until_ready()
+    publishing = asyncio.create_task(publish(broker.port, range(5000), per_second=1500))
+    instants = random.Random(2026)
+    for _ in range(4):
+        await asyncio.sleep(instants.uniform(0.1, 0.9))
+        await asyncio.to_thread(daemon.kill9)
+        daemon.start()
+    await publishing
+    await asyncio.to_thread(wait_for_rows, daemon, 5000)
+    assert stored(daemon) == list(range(5000))
+    assert await asyncio.to_thread(daemon.stop) == 0
+    assert stored(daemon) == list(range(5000))
+
+
+async def test_sigterm_in_the_middle_drains_and_what_is_left_comes_after_the_restart(
+    daemon: DaemonProcess, broker: Mosquitto
+) -> None:
+    daemon.start().wait_until_ready()
+    publishing = asyncio.create_task(publish(broker.port, range(3000), per_second=2000))
+    await asyncio.sleep(0.5)
+    assert await asyncio.to_thread(daemon.stop) == 0
+    assert daemon.text().rstrip().endswith("stopped")
+    await publishing
+    daemon.start()
+    await asyncio.to_thread(wait_for_rows, daemon, 3000)
+    (link,) = daemon.get("/api/status")[1]["links"]
+    assert link["duplicate"] == 0  # all that was committed before the stop was acknowledged too
+    assert link["imbalance"] == 0
+
+
+async def test_the_conservation_equation_holds_whenever_it_is_asked_for(
+    daemon: DaemonProcess, broker: Mosquitto
+) -> None:
+    daemon.start().wait_until_ready()
+    publishing = asyncio.create_task(publish(broker.port, range(4000)))
+    in_flight = []
+    while not publishing.done():
+        (link,) = (await asyncio.to_thread(daemon.get, "/api/status"))[1]["links"]
+        assert link["imbalance"] == 0
+        in_flight.append(link["in_flight"])
+    await publishing
+    await asyncio.to_thread(wait_for_rows, daemon, 4000)
+    assert max(in_flight) > 0  # it was asked while there was something to lose
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_status_0(daemon: DaemonProcess, number: signal.Signals) -> None:
+    daemon.start().wait_until_ready()
+    daemon.signal(number)
+    assert daemon.wait() == 0
+    assert "ERROR" not in daemon.text()
+
+
+async def test_a_second_signal_ends_it_at_once(daemon: DaemonProcess, broker: Mosquitto) -> None:
+    daemon.start().wait_until_ready()
+    with closing(sqlite3.connect(daemon.path.parent / "test.db", isolation_level=None)) as locker:
+        locker.execute("BEGIN IMMEDIATE")  # the daemon cannot commit, so it cannot drain
+        await publish(broker.port, range(10))
+        daemon.signal(signal.SIGTERM)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.to_thread(daemon.wait, 1.0), 0.7)
+        daemon.signal(signal.SIGTERM)
+        assert await asyncio.to_thread(daemon.wait, 3.0) == 1
+    daemon.start()
+    await asyncio.to_thread(wait_for_rows, daemon, 10)
+
+
+def test_it_is_ready_only_once_it_has_subscribed(daemon: DaemonProcess, broker: Mosquitto) -> None:
+    broker.stop()
+    daemon.start()
+    deadline = time.monotonic() + 30
+    while (missing := daemon.get("/readyz")[1]["missing"]) != ["link mqtt subscribed"]:
+        assert time.monotonic() < deadline, missing
+        time.sleep(0.05)
+    assert daemon.get("/healthz") == (503, {"healthy": False, "problems": ["link mqtt is down"]})
+    broker.start()
+    daemon.wait_until_ready()
+    assert daemon.get("/healthz")[0] == 200
+
+
+async def test_what_nobody_can_decode_is_in_quarantine_and_in_the_metrics(
+    daemon: DaemonProcess, broker: Mosquitto
+) -> None:
+    daemon.start().wait_until_ready()
+    async with Publisher(LinkSettings(name="test", port=broker.port, client_id="test-publisher")) as publisher:
+        await publisher.publish(TOPIC, b"\xc1 not msgpack")
+        await publisher.publish(telemetry_topic("gs/v1", "hko", "no-such-sat"), numbered(1).payload)
+    await publish(broker.port, range(1))
+    await asyncio.to_thread(wait_for_rows, daemon, 1)
+    status = daemon.get("/api/status")[1]
+    assert status["conservation"] | {"holds": True, "quarantined": 2, "stored": 1} == status["conservation"]
+    assert {"envelope": 1, "unknown_satellite": 1}.items() <= status["rejected"].items()
+
+
+def test_a_taken_port_is_one_line_and_status_1(daemon: DaemonProcess, tmp_path: Path) -> None:
+    daemon.start().wait_until_ready()
+    port = daemon.url().rpartition(":")[2]
+    second = DaemonProcess(
+        write_files(tmp_path / "second", settings=SETTINGS.replace("[http]\nport = 0", f"[http]\nport = {port}"))
+    )
+    assert second.start().wait() == 1
+    assert second.text().strip() == f"groundstation: http: cannot listen on 127.0.0.1:{port}: Address already in use"
