@@ -4,7 +4,6 @@ import pytest
 
 from tests.parts.wheel import wheel
 
-
 __all__ = ["wheel"]
 
 
