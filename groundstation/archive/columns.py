@@ -33,7 +33,8 @@ class Time(TypeDecorator[int]):
     def process_bind_param(self, value: int | None, dialect: Dialect) -> Any:
         if value is None or dialect.name != "postgresql":
             return value
-        return EPOCH + timedelta(microseconds=value)
+        # A bound of a query may lie beyond the years that a datetime knows; rows are checked before they come here.
+        return EPOCH + timedelta(microseconds=min(max(value, EARLIEST_US), LATEST_US))
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         if value is None or dialect.name != "postgresql":
@@ -42,7 +43,10 @@ class Time(TypeDecorator[int]):
 
 
 class Json(TypeDecorator[Any]):
-    """A JSON value: `jsonb` in PostgreSQL; in SQLite text, since a column declared JSON turns '1.50' into a number."""
+    """A JSON value: `jsonb` in PostgreSQL; in SQLite text, since a column declared JSON turns '1.50' into a number.
+
+    Numbers come back as they went in, but `jsonb` knows decimals alone: from there 1e16 comes back as an integer.
+    """
 
     impl = Text
     cache_ok = True

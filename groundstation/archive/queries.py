@@ -105,7 +105,7 @@ class Heard:
     kind: str
     received_at_us: int
     stored_at_us: int
-    quality: dict[str, Value]
+    reception: dict[str, Value]  # the envelope's `link` map
     frame: bytes
 
 
@@ -172,7 +172,7 @@ def stored_counts(connection: Connection) -> dict[str, int]:
     return _counts(connection, select(c.satellite, func.count()).group_by(c.satellite))
 
 
-def _counts(connection: Connection, query: Select[tuple[str, int]]) -> dict[str, int]:
+def _counts(connection: Connection, query: Select[Any]) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
@@ -200,6 +200,14 @@ def past_passes(connection: Connection, now_us: int, most: int = 100) -> list[Pr
 
 def pass_of(connection: Connection, number: int) -> PredictedPass | None:
     found = _passes(connection, _pass_columns().where(tables.passes.c.id == number), 1)
+    return found[0] if found else None
+
+
+def pass_at(connection: Connection, satellite: str, at_us: int) -> PredictedPass | None:
+    """Return the satellite's pass that was under way at that time; of several stations' the one that began first."""
+    c = tables.passes.c
+    under_way = and_(or_(c.aos.is_(None), c.aos <= at_us), or_(c.los.is_(None), c.los >= at_us))
+    found = _passes(connection, _pass_columns().where(c.satellite == satellite, under_way).order_by(c.aos), 1)
     return found[0] if found else None
 
 
@@ -266,7 +274,7 @@ def _frames(connection: Connection, satellite: str, station: str, from_us: int, 
             .where(c.satellite == satellite, c.station == station, c.received_at >= from_us, c.received_at < to_us)
         )
         for row in connection.execute(query):
-            yield Heard(*row[:6], quality=row.link_quality or {}, frame=bytes(row.frame))
+            yield Heard(*row[:6], reception=row.link_quality or {}, frame=bytes(row.frame))
 
 
 def _rejected(connection: Connection, satellite: str, station: str, from_us: int, to_us: int) -> Sequence[Quarantined]:

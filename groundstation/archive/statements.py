@@ -65,8 +65,12 @@ def _sent(table: Table, column: str) -> str:
 
 def _wanted(table: Table, column: str) -> str:
     kind = table.c[column].type
-    if isinstance(kind, Time):  # exact: the multiplication is done in whole microseconds
-        return f"timestamptz 'epoch' + {column} * interval '1 microsecond' AS {column}"
+    if isinstance(kind, Time):  # in two parts: the multiplication is one of doubles, exact to 2**53 µs, the year 2255
+        seconds, rest = (
+            f"{column} / 1000000 * interval '1 second'",
+            f"mod({column}, 1000000) * interval '1 microsecond'",
+        )
+        return f"timestamptz 'epoch' + {seconds} + {rest} AS {column}"
     return f"{column}::jsonb AS {column}" if isinstance(kind, Json) else column
 
 

@@ -1,0 +1,115 @@
+"""A database comes to its shape whole or not at all."""
+
+import asyncio
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from groundstation.archive.engine import open_engine
+from groundstation.archive.migrate import ArchiveVersionError, back_up
+from groundstation.archive.tables import metadata
+from groundstation.archive.writer import ArchiveUnavailableError
+from tests.archive.places import Place, packet
+
+NAMES = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'",
+    "postgresql": "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace",
+}
+VIEWS = {"telemetry", "telemetry_latest"}
+
+
+def names(place: Place) -> set[str]:
+    return {name for (name,) in place.rows(NAMES[place.engine])}
+
+
+def execute(place: Place, *statements: str) -> None:
+    engine = open_engine(place.url, place.password_file)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def test_the_migrations_lead_to_the_tables_as_they_are_declared(place: Place) -> None:
+    with open_engine(place.url, place.password_file).connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    assert names(place) >= {*metadata.tables, *VIEWS}
+
+
+def test_migrating_again_changes_nothing_and_copies_nothing(place: Place, tmp_path: Path) -> None:
+    before = names(place)
+    place.migrate()
+    assert names(place) == before
+    assert not list(tmp_path.glob("*before-upgrade*"))
+
+
+def test_a_migration_that_fails_half_way_leaves_nothing(nowhere: Place) -> None:
+    execute(nowhere, "CREATE TABLE pass (somebody text)")  # the migration makes five tables before this one
+    with pytest.raises(ArchiveUnavailableError, match=r"pass.*already exists"):
+        nowhere.migrate()
+    assert names(nowhere) == {"pass"}
+    execute(nowhere, "DROP TABLE pass")
+    nowhere.migrate()
+    assert names(nowhere) >= VIEWS
+
+
+async def test_processes_that_migrate_at_once_all_succeed(nowhere: Place) -> None:
+    program = (
+        "import sys; from pathlib import Path; from groundstation.archive.migrate import migrate; "
+        "migrate(sys.argv[1], Path(sys.argv[2]) if sys.argv[2] else None)"
+    )
+    arguments = ("-c", program, nowhere.url, str(nowhere.password_file or ""))
+    pipe = asyncio.subprocess.PIPE
+    started = [await asyncio.create_subprocess_exec(sys.executable, *arguments, stderr=pipe) for _ in range(3)]
+    ended = [(await process.communicate())[1] for process in started]
+    assert [(process.returncode, said) for process, said in zip(started, ended, strict=True)] == [(0, b"")] * 3
+    assert nowhere.count("alembic_version") == 1
+
+
+def test_an_archive_of_a_newer_version_is_refused_in_one_line(place: Place) -> None:
+    execute(place, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(ArchiveVersionError, match=r"found an archive of revision 9999, .* expected at most") as refused:
+        place.migrate()
+    assert "\n" not in str(refused.value)
+    assert place.rows("SELECT version_num FROM alembic_version") == [("9999",)]
+
+
+def test_what_is_no_database_is_said_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "archive.db"
+    file.write_bytes(b"something else, and longer than a header of SQLite's" * 10)
+    with pytest.raises(ArchiveUnavailableError, match="file is not a database"):
+        Place(f"sqlite:///{file}").migrate()
+    with pytest.raises(ArchiveUnavailableError, match="unable to open database file"):
+        Place(f"sqlite:///{tmp_path}/missing/archive.db").migrate()
+
+
+async def test_a_copy_holds_what_was_committed_while_the_writer_goes_on(file: Place) -> None:
+    async with file.writer() as writer:
+        await writer.store([packet(number) for number in range(500)], [])
+        copy = await asyncio.to_thread(back_up, Path(file.url.removeprefix("sqlite:///")), "0001")
+        await writer.store([packet(500)], [])
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT count(*) FROM packet").fetchone() == (500,)
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert copy.name == "archive.db.before-upgrade-from-0001"
+
+
+def test_a_new_sqlite_archive_syncs_each_commit_and_can_shrink(file: Place) -> None:
+    with open_engine(file.url).connect() as connection:
+        found = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "auto_vacuum", "wal_autocheckpoint", "busy_timeout")
+        }
+    full, incremental = 2, 2
+    assert found == {
+        "journal_mode": "wal",
+        "synchronous": full,
+        "auto_vacuum": incremental,
+        "wal_autocheckpoint": 4000,
+        "busy_timeout": 10_000,
+    }
