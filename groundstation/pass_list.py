@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from groundstation.orbit.passes import Pass
 
@@ -43,14 +44,14 @@ def iso(moment: datetime) -> str:
 
 def as_table(passes: Sequence[Pass], now: datetime, names: Mapping[str, str], title: str | None = None) -> Table:
     """Return the passes with their day and times in UTC; `names` are the satellites' by slug."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", expand=False)
-    table.add_column("satellite", no_wrap=True, overflow="ellipsis", ratio=1)
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table.add_column("satellite")  # the one that gives way: long names are cut
     for heading, width in COLUMNS.items():
         table.add_column(heading, justify="right", no_wrap=True, min_width=width)
     for one in passes:
         age_d = (now - one.elements_epoch).total_seconds() / 86400
         table.add_row(
-            names.get(one.satellite, one.satellite),
+            Text(names.get(one.satellite, one.satellite), no_wrap=True, overflow="ellipsis"),
             str(one.norad_id),
             f"{one.aos:%m-%d %H:%M:%S}" if one.aos else "before",
             f"{one.los:%H:%M:%S}" if one.los else "after",
