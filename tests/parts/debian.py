@@ -42,7 +42,7 @@ def needed(tests: Path = TESTS) -> dict[str, str]:
     packages: dict[str, str] = {}
     for path in sorted(tests.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "need":
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in {"need", "debian.need"}:
                 try:
                     program, package = map(ast.literal_eval, node.args)
                 except ValueError as error:
