@@ -9,6 +9,7 @@ help: leave restarts to systemd's watchdog.
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,12 +17,17 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from groundstation.monitor.health import Health
 from groundstation.monitor.metrics import render
 from groundstation.monitor.page import page
 from groundstation.monitor.status import status
+
+log = logging.getLogger(__name__)
+# A client that speaks nonsense gets 400 and is no error of ours: a port scan must not fill the journal.
+log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
 
 READ_HEALTH = web.AppKey[Callable[[], Health]]("read_health")
 READ_MISSING = web.AppKey[Callable[[], Sequence[str]]]("read_missing")
@@ -47,7 +53,8 @@ async def serve(
     `read_health` is called on the event loop, once a request. `missing` returns what the daemon still waits for
     before it is ready, and nothing once it is. Raises HttpError, with one line, where it cannot listen.
     """
-    runner = web.AppRunner(application(read_health, missing), access_log=None, shutdown_timeout=SHUTDOWN_S)
+    app = application(read_health, missing)
+    runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
         try:

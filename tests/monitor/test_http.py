@@ -179,6 +179,28 @@ async def test_scrapes_at_once_are_each_consistent(client: aiohttp.ClientSession
     assert all('groundstation_conservation_imbalance_messages{link="antenna"} 0.0' in text for _, text in answers)
 
 
+@pytest.mark.parametrize("request_bytes", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\r\n\r\n", b"X" * 20_000])
+async def test_nonsense_is_refused_without_a_word_in_the_log(
+    station: Station, request_bytes: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serve("127.0.0.1", 0, station.health, list) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1]))
+        writer.write(request_bytes)
+        assert (await asyncio.wait_for(reader.readline(), 10)).split()[1] == b"400"
+        writer.close()
+    assert caplog.records == []
+
+
+async def test_a_fault_of_ours_is_logged_and_the_server_goes_on(
+    client: aiohttp.ClientSession, station: Station, caplog: pytest.LogCaptureFixture
+) -> None:
+    station.changes["links"] = None  # not a Health
+    assert (await get(client, "/metrics"))[0] == 500
+    assert "TypeError" in caplog.text
+    station.changes.clear()
+    assert (await get(client, "/metrics"))[0] == 200
+
+
 async def test_a_port_in_use_is_one_clear_line(station: Station) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -12,7 +12,7 @@ import math
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +142,12 @@ class Prometheus:
         """Ask every query of every panel as Grafana would; a query that Prometheus refuses fails with its panel."""
         variables = await self.variables(dashboard)
         return [await self.panel(target, filled(target.query["expr"], variables)) for target in targets(dashboard)]
+
+    async def complaints(self, dashboard: Path, may_be_empty: Collection[str] = ()) -> list[str]:
+        """Return what is wrong with the panels, one line each; those titled in `may_be_empty` may show nothing."""
+        answers = await self.panels(dashboard)
+        empty = [a for a in answers if not a.series and a.target.panel["title"] not in may_be_empty]
+        return [f"{a.target.title}: no data" for a in empty] + [wrong for a in answers if (wrong := a.wrong())]
 
     async def panel(self, target: Target, expr: str) -> Answer:
         now = time.time()
