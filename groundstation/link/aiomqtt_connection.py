@@ -71,7 +71,7 @@ def new_client(
         clean_session=None if version == V5 else not lasting,
         clean_start=not lasting if version == V5 else paho.MQTT_CLEAN_START_FIRST_ONLY,
         keepalive=settings.keepalive_s,
-        timeout=CONNECT_S,
+        timeout=min(CONNECT_S, settings.keepalive_s),
         properties=properties,
         tls_context=tls_context(settings),
     )
@@ -125,6 +125,8 @@ async def enter(client: aiomqtt.Client) -> None:
         entering.result()
     except aiomqtt.MqttError as error:
         raise trouble_of(error) from error
+    except UnicodeError as error:
+        raise LinkError(Trouble.HOST, f"the host name cannot be one: {error}") from error
     finally:
         entering.cancel()
         refused.cancel()

@@ -105,6 +105,7 @@ class MqttSource:
 
     async def _serve(self, stopping: asyncio.Event) -> None:
         """Use one connection until it is lost (raises LinkError) or until `stopping`."""
+        self._full.clear()  # before the connection: a backlog may fill the inbox before `open` returns
         connection = self._connection = self._engines[self._engine](self.settings, self._deliver)
         lost: BaseException | None = None
         try:
@@ -125,7 +126,6 @@ class MqttSource:
             raise lost
 
     async def _converse(self, connection: Connection, stopping: asyncio.Event) -> None:
-        self._full.clear()
         async with asyncio.TaskGroup() as tasks:
             name = self.settings.name
             working = [

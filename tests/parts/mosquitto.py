@@ -38,6 +38,7 @@ class Mosquitto:
             f"listener {self.port} 127.0.0.1\n{listener}\n"
             f"persistence true\npersistence_location {directory}/\n"
             "autosave_on_changes true\nautosave_interval 100\nmax_queued_messages 0\n"
+            "max_inflight_messages 2000\n"  # of MQTT 3.1.1 clients, which cannot say it; 20 by default
             f"log_dest file {self.log}\nlog_type all\nlog_timestamp_format %H:%M:%S\n"
             f"user {os.environ.get('USER') or 'root'}\n{extra}\n"
         )

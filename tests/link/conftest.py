@@ -1,0 +1,15 @@
+"""What the tests of links share: the broker, and the engines, all of which every one of these tests must pass."""
+
+import pytest
+
+from groundstation.link.mqtt import Connect, connect_mqtt_5, connect_mqtt_311
+from tests.parts.mosquitto import mosquitto
+
+__all__ = ["engine", "mosquitto"]
+
+ENGINES = {"aiomqtt-5": connect_mqtt_5, "aiomqtt-3.1.1": connect_mqtt_311}
+
+
+@pytest.fixture(params=list(ENGINES))
+def engine(request: pytest.FixtureRequest) -> Connect:
+    return ENGINES[request.param]
