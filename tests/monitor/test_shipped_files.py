@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from groundstation.monitor.metrics import METRICS
+from groundstation.monitor.metrics import METRICS, describe
 from tests.parts.debian import need
 from tests.parts.prometheus import CONFIG, DASHBOARDS, board_of, filled, panels_of, targets
 
@@ -111,6 +111,10 @@ def test_every_link_in_the_runbook_leads_somewhere() -> None:
     runbook = (PROMETHEUS / "runbook.md").read_text()
     anchors = {heading.lower() for heading in re.findall(r"^## (\w+)$", runbook, re.MULTILINE)}
     assert set(re.findall(r"\]\(#(\w+)\)", runbook)) <= anchors
+
+
+def test_the_list_of_metrics_is_what_the_code_exports() -> None:
+    assert (PROMETHEUS / "metrics.md").read_text().endswith("\n\n" + describe())
 
 
 def test_rules_and_dashboards_name_only_metrics_that_exist() -> None:
