@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select, tuple_
 from groundstation.archive import statements
 from groundstation.archive.engine import FAILURES, is_data_error, one_line
 from groundstation.archive.rows import (
+    PACKET_COLUMNS,
     Key,
     Row,
     RowError,
@@ -20,6 +21,8 @@ from groundstation.archive.rows import (
 )
 from groundstation.archive.tables import packet as packet_table
 from groundstation.telemetry.packet import Fate, Packet, Rejection
+
+STORED_AT = PACKET_COLUMNS.index("stored_at")
 
 
 @dataclass(slots=True)
@@ -50,6 +53,9 @@ def write_batch(connection: Connection, batch: Batch, doubtful: Sequence[range],
         _write_by_halves(connection, batch, ready)
     else:
         _write(connection, batch, ready)
+    # Once for all and in order of arrival: of two packets with equal times the first to come is the latest.
+    kept = [one for one, fate in zip(batch.packets, batch.fates, strict=True) if fate is not Fate.QUARANTINED]
+    statements.insert(connection, statements.LATEST, latest_rows(kept))
     if doubtful:
         _recognise(connection, batch, doubtful)
     held = [*batch.rejections, *batch.refusals]
@@ -92,15 +98,11 @@ def _write_by_halves(connection: Connection, batch: Batch, ready: list[tuple[int
 
 def _write(connection: Connection, batch: Batch, ready: list[tuple[int, Row]]) -> None:
     new = statements.insert(connection, statements.PACKET, [row for _, row in ready])
-    receptions, places = [], []
-    for (place, row), is_new in zip(ready, new, strict=True):
-        places.append((place, Fate.STORED if is_new else Fate.DUPLICATE))
-        if not is_new:
-            receptions.append(reception_row(batch.packets[place], row[7]))
+    again = [one for one, is_new in zip(ready, new, strict=True) if not is_new]
+    receptions = [reception_row(batch.packets[place], row[STORED_AT]) for place, row in again]
     statements.insert(connection, statements.RECEPTION, receptions)
-    statements.insert(connection, statements.LATEST, latest_rows([batch.packets[place] for place, _ in sorted(places)]))
-    for place, fate in places:
-        batch.fates[place] = fate
+    for (place, _), is_new in zip(ready, new, strict=True):
+        batch.fates[place] = Fate.STORED if is_new else Fate.DUPLICATE
 
 
 def _recognise(connection: Connection, batch: Batch, doubtful: Sequence[range]) -> None:
