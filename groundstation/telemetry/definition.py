@@ -62,7 +62,7 @@ class DefinitionError(ValueError):
     """A definition that means nothing, or two things: one line for each fault, by file and key."""
 
 
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Anything in a definition file."""
 
 
@@ -163,8 +163,19 @@ class Definition(Part, frozen=True, kw_only=True, dict=True):
 
         Keys left at their default are not in it, so that a new kind of key leaves the old hashes as they are.
         """
-        content = msgspec.to_builtins(self, str_keys=True)
-        return hashlib.blake2b(msgspec.json.encode(content, order="sorted"), digest_size=16).hexdigest()
+        canonical = msgspec.json.encode(msgspec.to_builtins(content(self), str_keys=True), order="sorted")
+        return hashlib.blake2b(canonical, digest_size=16).hexdigest()
+
+
+def content(part: object) -> object:
+    """Return what differs from the defaults, as maps and arrays.
+
+    msgspec's omit_defaults compares by identity and so would keep a default that the file spells out.
+    """
+    if isinstance(part, msgspec.Struct):
+        told = ((field, getattr(part, field.name)) for field in msgspec.structs.fields(part))
+        return {field.name: content(value) for field, value in told if value != field.default}
+    return [content(item) for item in part] if isinstance(part, tuple) else part
 
 
 def load_definition(text: str, where: str) -> Definition:

@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from datetime import date, datetime, time
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 import msgspec
@@ -67,11 +67,11 @@ def convert(raw: object, type_: type[T]) -> T:
 
 def decode_path(type_: type, raw: object) -> object:
     """Make a Path, which msgspec does not know, of a TOML string."""
-    if type_ is not Path:
+    if not issubclass(type_, PurePath):
         raise NotImplementedError(f"no TOML value becomes a {type_.__name__}")
     if not isinstance(raw, str) or not raw:
         raise ValueError("Expected `path`")
-    return Path(raw)
+    return type_(raw)
 
 
 def explain(message: str, raw: dict[str, Any], type_: type) -> str:
@@ -218,7 +218,7 @@ def expectation(message: str, types: list[inspect.Type]) -> str:
     choices = [choice for type_ in types for choice in choices_of(type_)]
     if choices and (not message or message.startswith("Invalid enum")):
         return "one of " + ", ".join(shown(choice) for choice in choices)
-    for type_ in types:
+    for type_ in types if " | " not in message.replace(" | null", "") else ():
         if isinstance(type_, (inspect.IntType, inspect.FloatType)) and type_.ge is not None and type_.le is not None:
             return f"{name_of(type_)} from {type_.ge} to {type_.le}"
     if not message:
