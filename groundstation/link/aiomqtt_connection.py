@@ -31,6 +31,7 @@ from groundstation.link.connection import (
     Subscription,
     Trouble,
     Window,
+    hung_up,
     password,
     reason_trouble,
     socket_trouble,
@@ -92,7 +93,7 @@ def trouble_of(error: aiomqtt.MqttError) -> LinkError:
     return LinkError(Trouble.NETWORK, str(error))
 
 
-async def enter(client: aiomqtt.Client) -> None:
+async def enter(client: aiomqtt.Client, settings: LinkSettings) -> None:
     """Connect; raises LinkError with the broker's reason.
 
     Left alone, aiomqtt hears of a broker that hangs up on CONNECT only by running into its time limit.
@@ -114,7 +115,7 @@ async def enter(client: aiomqtt.Client) -> None:
             refuse(reason_trouble(reason.value, str(reason)))
 
     def on_disconnect(*_: Any) -> None:
-        refuse(LinkError(Trouble.PROTOCOL, "the broker hung up on our CONNECT"))
+        refuse(hung_up(settings))
 
     beneath.on_connect, beneath.on_disconnect = on_connect, on_disconnect
     entering = asyncio.ensure_future(client.__aenter__())
@@ -139,6 +140,7 @@ class AiomqttConnection:
     def __init__(self, settings: LinkSettings, deliver: Deliver, version: aiomqtt.ProtocolVersion = V5) -> None:
         self.protocol = "MQTT 5" if version == V5 else "MQTT 3.1.1"
         self._loop = asyncio.get_running_loop()
+        self._settings = settings
         self._deliver = deliver
         self._version = version
         self._client = new_client(settings, version, lasting=True)
@@ -152,7 +154,7 @@ class AiomqttConnection:
         self._paho.on_socket_open = self._on_socket_open
 
     async def open(self) -> None:
-        await enter(self._client)
+        await enter(self._client, self._settings)
 
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         if self._version == V5:

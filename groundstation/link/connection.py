@@ -160,6 +160,17 @@ def password(settings: LinkSettings) -> str | None:
         raise LinkError(Trouble.CREDENTIALS, f"password_file {settings.password_file}: {reason}") from error
 
 
+class ClosingSocket(ssl.SSLSocket):
+    """Closes itself when a handshake fails: paho leaves that to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 def tls_context(settings: LinkSettings) -> ssl.SSLContext | None:
     """Build the TLS context from the files that the settings name; raises LinkError."""
     if not settings.tls:
@@ -168,6 +179,7 @@ def tls_context(settings: LinkSettings) -> ssl.SSLContext | None:
         context = ssl.create_default_context(cafile=settings.tls_ca_file)
     except OSError as error:  # SSLError is one
         raise LinkError(Trouble.TLS, f"tls_ca_file {settings.tls_ca_file}: {error.strerror or error}") from error
+    context.sslsocket_class = ClosingSocket
     if settings.tls_certificate_file is not None:
         try:
             context.load_cert_chain(settings.tls_certificate_file, settings.tls_key_file)
@@ -182,7 +194,7 @@ def socket_trouble(error: BaseException | None) -> LinkError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return LinkError(Trouble.TLS, f"the broker's certificate is not accepted: {error.verify_message}")
     if isinstance(error, ssl.SSLError):
-        return LinkError(Trouble.TLS, f"TLS failed: {error.reason or error}")
+        return LinkError(Trouble.TLS, f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}")
     if isinstance(error, socket.gaierror):
         return LinkError(Trouble.HOST, f"the host name does not resolve: {error.strerror}")
     if isinstance(error, TimeoutError):
@@ -190,6 +202,14 @@ def socket_trouble(error: BaseException | None) -> LinkError:
     if isinstance(error, OSError) and error.strerror:
         return LinkError(Trouble.NETWORK, error.strerror.lower())
     return LinkError(Trouble.NETWORK, str(error) if error is not None and str(error) else "closed by the broker")
+
+
+def hung_up(settings: LinkSettings) -> LinkError:
+    """Say what it may mean that a broker hangs up on CONNECT without a word."""
+    text = "the broker hung up on our CONNECT"
+    if settings.tls and settings.tls_certificate_file is None:
+        text += "; it may want a client certificate, and tls_certificate_file is not set"
+    return LinkError(Trouble.PROTOCOL, text)
 
 
 REASONS = {  # MQTT 5 reason codes that mean something to an operator, with MQTT 3.1.1's translated by paho

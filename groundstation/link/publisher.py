@@ -94,7 +94,7 @@ class Publisher:
         self._client = new_client(self._settings, version, lasting=False, will=self._will)
         self._paho = paho_beneath(self._client)
         self._paho.on_publish = self._on_publish
-        await enter(self._client)
+        await enter(self._client, self._settings)
 
     def _send(self, message: Outgoing) -> asyncio.Future[None]:
         confirmation: asyncio.Future[None] = asyncio.get_running_loop().create_future()

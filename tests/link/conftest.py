@@ -5,11 +5,17 @@ import pytest
 from groundstation.link.mqtt import Connect, connect_mqtt_5, connect_mqtt_311
 from tests.parts.mosquitto import mosquitto
 
-__all__ = ["engine", "mosquitto"]
+__all__ = ["mosquitto"]
 
-ENGINES = {"aiomqtt-5": connect_mqtt_5, "aiomqtt-3.1.1": connect_mqtt_311}
+ENGINES_OF_MQTT_5 = {"aiomqtt-5": connect_mqtt_5}
+ENGINES = {**ENGINES_OF_MQTT_5, "aiomqtt-3.1.1": connect_mqtt_311}
 
 
 @pytest.fixture(params=list(ENGINES))
 def engine(request: pytest.FixtureRequest) -> Connect:
     return ENGINES[request.param]
+
+
+@pytest.fixture(params=list(ENGINES_OF_MQTT_5))
+def engine_of_mqtt_5(request: pytest.FixtureRequest) -> Connect:
+    return ENGINES_OF_MQTT_5[request.param]

@@ -27,8 +27,15 @@ class Receiver:
         self.inbox = Inbox([settings.name], capacity)
         self.stopping = asyncio.Event()
 
+        self._stopped = asyncio.Event()
+
     async def run(self) -> None:
         await self.source.run(self.inbox, self.stopping)
+        self._stopped.set()
+
+    async def stopped(self) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            await self._stopped.wait()
 
     async def take(self, count: int) -> list[Message]:
         """Return the next `count` messages, unacknowledged."""
