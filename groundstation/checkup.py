@@ -8,6 +8,7 @@ from pathlib import Path
 from groundstation import __version__
 from groundstation.archive.writer import Writer
 from groundstation.config import Config
+from groundstation.link.connection import Trouble
 from groundstation.link.mqtt import MqttSource
 from groundstation.monitor.health import ArchiveHealth, ElementsHealth, Health, LinkHealth, SatelliteHealth
 from groundstation.pipeline import Inbox
@@ -25,6 +26,7 @@ def checkup(
     tally: Tally,
     watch: PassWatch,
     idle_s: Mapping[str, float],
+    loop_lag_s: float,
 ) -> Health:
     """Return how the daemon is now; the cost is a walk over counters and two questions to the file system."""
     now = datetime.now(UTC)
@@ -44,6 +46,7 @@ def checkup(
             for slug, epoch in newest_epochs(config).items()
         ),
         tasks=dict(idle_s),
+        loop_lag_s=loop_lag_s,
     )
 
 
@@ -60,7 +63,7 @@ def links_of(sources: Sequence[MqttSource], inbox: Inbox) -> tuple[LinkHealth, .
             in_flight=held[source.settings.name],
             unprotected=account.unprotected,
             connects=source.connects,
-            disconnects=dict(source.disconnects),
+            disconnects=dict.fromkeys(Trouble, 0) | source.disconnects,
             received_bytes=source.received_bytes,
             last_message_at_us=source.last_message_at_us,
             paused=source.paused,
@@ -78,6 +81,7 @@ def satellite_of(slug: str, entry: SatelliteTally) -> SatelliteHealth:
         last_generated_at_us=entry.last_generated_at_us,
         last_received_at_us=entry.last_received_at_us,
         out_of_limits=dict(entry.out_of_limits()),
+        missing=entry.missing(),
     )
 
 

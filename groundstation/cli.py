@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
 
     demo = add("demo", demo_command, "show the whole station at work, with a broker and a satellite of its own")
     demo.add_argument("--duration", type=seconds, metavar="S", help="end after this many seconds with a summary")
+    demo.add_argument("--broker", choices=("mosquitto", "iotcore"), help="mosquitto by default where it is installed")
     demo.add_argument("--keep", type=Path, metavar="DIR", help="keep the archive and a recording of the pass there")
 
     init = add("init", init_command, "write a commented configuration, the catalogue and the elements")
@@ -109,7 +110,7 @@ def demo_command(options: argparse.Namespace) -> int:
     from groundstation.demo import demo
 
     statuses: list[int] = []
-    failed = report_failures(lambda: statuses.append(asyncio.run(demo(options.duration, options.keep))))
+    failed = report_failures(lambda: statuses.append(asyncio.run(demo(options.duration, options.keep, options.broker))))
     return failed or statuses[0]
 
 

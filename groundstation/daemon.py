@@ -35,6 +35,7 @@ from groundstation.watch import PassWatch
 log = logging.getLogger(__name__)
 
 DRAIN_MOST_S = 10.0  # how long a stop waits for the last commit; what is left stays with the broker
+FOLLOW_EVERY_S = 0.5
 LOOK_BACK = timedelta(hours=1)  # so that a pass under way keeps its AOS
 
 
@@ -51,7 +52,7 @@ class Daemon:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.url: str | None = None  # of the HTTP server, while it runs
-        self.tally = Tally(list(config.definitions))
+        self.tally = Tally(config.definitions, config.sites)
         self.watch = PassWatch()
         links = config.settings.links
         self.inbox = Inbox([link.name for link in links])
@@ -61,6 +62,7 @@ class Daemon:
         self.ready = asyncio.Event()  # the archive is open, every link subscribed, the passes predicted
         self._predicted = False
         self._beats: dict[str, float] = {}
+        self._loop_lag_s = 0.0
 
     def health(self) -> Health:
         """Return how the station is now. Cheap: it reads counters, and asks the disk for two numbers."""
@@ -73,6 +75,7 @@ class Daemon:
             tally=self.tally,
             watch=self.watch,
             idle_s=self.idle_s(),
+            loop_lag_s=self._loop_lag_s,
         )
 
     def missing(self) -> list[str]:
@@ -143,6 +146,7 @@ class Daemon:
             end = start + LOOK_BACK + timedelta(hours=settings.horizon_h)
             found: list[Pass] = []
             for site in self.config.sites.values():
+                beat()
                 found += await asyncio.to_thread(find_passes, self.config.elements, site, start, end)
             self.watch.passes = tuple(found)
             self._predicted = True
@@ -167,7 +171,9 @@ class Daemon:
                     log.info("pass of %s over %s begins, up to %.0f°", of.satellite, of.site, of.max_elevation_deg)
                 else:
                     log.info("pass of %s over %s ended, %d packets stored", of.satellite, of.site, event.packets)
-            await asyncio.sleep(0.5)
+            due = time.monotonic() + FOLLOW_EVERY_S
+            await asyncio.sleep(FOLLOW_EVERY_S)
+            self._loop_lag_s = time.monotonic() - due  # how long others held the loop beyond our time
 
     async def _tell_systemd(self) -> None:
         """Report readiness once, then life as long as every task makes progress."""

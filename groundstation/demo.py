@@ -38,7 +38,7 @@ RATE_HZ = 4.0
 SCREEN_EVERY_S, PLAIN_EVERY_S = 0.5, 5.0
 
 
-async def demo(duration_s: float | None, keep: Path | None) -> int:
+async def demo(duration_s: float | None, keep: Path | None, broker_kind: str | None = None) -> int:
     """Show the station at work until Ctrl-C or for `duration_s`; return 0 if every packet is accounted for."""
     console = pass_list.console()
     logging.basicConfig(level="WARNING", format="%(levelname)s %(message)s")
@@ -47,7 +47,7 @@ async def demo(duration_s: float | None, keep: Path | None) -> int:
         directory = keep or Path(temporary)
         directory.mkdir(parents=True, exist_ok=True)
         aos = datetime.now(UTC) + timedelta(seconds=AOS_AFTER_S)
-        async with demo_broker(Path(temporary)) as broker:
+        async with demo_broker(Path(temporary), broker_kind) as broker:
             daemon = Daemon(demo_config(directory, broker.host, broker.port, aos))
             stopping = asyncio.Event()
             with stop_on_signals(stopping):

@@ -1,10 +1,15 @@
 """What has come so far, in plain memory: the counts and latest values that metrics and the live view read."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
-from groundstation.telemetry.packet import Fate, Level, Packet, Rejection, Value
+from groundstation.telemetry.completeness import Counting, count
+from groundstation.telemetry.definition import Definition
+from groundstation.telemetry.packet import Fate, Level, Packet, Reason, Rejection, Value
+
+KINDS = ("realtime", "dump")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,23 +23,29 @@ class Latest:
 
 @dataclass(slots=True)
 class SatelliteTally:
-    stored: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # by station, packet, kind
-    duplicates: Counter[str] = field(default_factory=Counter)  # by station
+    definition: Definition
+    stored: Counter[tuple[str, str, str]]  # by station, packet, kind; known ones begin at 0, so that a rate has a start
+    duplicates: Counter[str]  # by station
     last_generated_at_us: int | None = None
     last_received_at_us: int | None = None
     latest: dict[str, Latest] = field(default_factory=dict)
+    counting: dict[str, Counting] = field(default_factory=dict)  # by packet, or by satellite where it counts so
 
     def out_of_limits(self) -> Counter[str]:
         """Count the parameters whose latest value is out of limits, by the level's name."""
         return Counter(entry.level.name.lower() for entry in self.latest.values() if entry.level)
 
+    def missing(self) -> int:
+        """Return how many sequence counts were skipped within passes and have not come since."""
+        return sum(one.missing for one in self.counting.values())
+
 
 class Tally:
     """Counts packets as they are committed. Labels come from the configuration, so it cannot grow with payloads."""
 
-    def __init__(self, satellites: Sequence[str]) -> None:
-        self.satellites = {slug: SatelliteTally() for slug in satellites}
-        self.rejected: Counter[str] = Counter()
+    def __init__(self, definitions: Mapping[str, Definition], stations: Collection[str]) -> None:
+        self.satellites = {slug: begin(definition, stations) for slug, definition in definitions.items()}
+        self.rejected: Counter[str] = Counter(dict.fromkeys(Reason, 0))
         self.heard: Counter[tuple[str, str]] = Counter()  # stored packets by satellite and station
 
     def observe(self, fates: Sequence[tuple[Packet, Fate]], rejections: Sequence[Rejection]) -> None:
@@ -43,22 +54,38 @@ class Tally:
             if fate is Fate.STORED:
                 entry.stored[packet.station, packet.packet, packet.kind] += 1
                 self.heard[packet.satellite, packet.station] += 1
-                self._remember(entry, packet)
+                entry.last_received_at_us = max(packet.received_at_us, entry.last_received_at_us or 0)
+                if packet.kind == "realtime":  # a dump tells of the past: it never touches what is current
+                    remember(entry, packet)
             elif fate is Fate.DUPLICATE:
                 entry.duplicates[packet.station] += 1
             else:
-                self.rejected["unstorable"] += 1
+                self.rejected[Reason.UNSTORABLE] += 1
         for rejection in rejections:
             self.rejected[rejection.reason] += 1
 
-    def _remember(self, entry: SatelliteTally, packet: Packet) -> None:
-        entry.last_received_at_us = max(packet.received_at_us, entry.last_received_at_us or 0)
-        if packet.kind != "realtime":
-            return  # a dump tells of the past: it never touches what is current
-        generated_at_us = packet.generated_at_us
-        entry.last_generated_at_us = max(generated_at_us, entry.last_generated_at_us or 0)
-        latest, levels = entry.latest, packet.levels
-        for name, value in packet.values.items():
-            old = latest.get(name)
-            if old is None or old.generated_at_us <= generated_at_us:
-                latest[name] = Latest(value, levels.get(name, Level.IN_LIMITS), generated_at_us)
+
+def begin(definition: Definition, stations: Collection[str]) -> SatelliteTally:
+    """Return a tally in which everything that can be counted stands at 0."""
+    packets = [packet.name for packet in definition.packets]
+    return SatelliteTally(
+        definition=definition,
+        stored=Counter(dict.fromkeys(product(stations, packets, KINDS), 0)),
+        duplicates=Counter(dict.fromkeys(stations if packets else (), 0)),
+    )
+
+
+def remember(entry: SatelliteTally, packet: Packet) -> None:
+    """Take a new realtime packet into the latest values and the sequence counts."""
+    generated_at_us = packet.generated_at_us
+    entry.last_generated_at_us = max(generated_at_us, entry.last_generated_at_us or 0)
+    latest, levels = entry.latest, packet.levels
+    for name, value in packet.values.items():
+        old = latest.get(name)
+        if old is None or old.generated_at_us <= generated_at_us:
+            latest[name] = Latest(value, levels.get(name, Level.IN_LIMITS), generated_at_us)
+    if packet.sequence is not None:
+        frame = entry.definition.frame
+        counted_by = packet.packet if frame.sequence_per == "packet" else ""
+        before = entry.counting.get(counted_by, Counting())
+        entry.counting[counted_by] = count(before, packet.sequence, generated_at_us, frame.modulus)

@@ -3,34 +3,59 @@
 from dataclasses import replace
 
 from groundstation.tally import Tally
+from groundstation.telemetry.definition import load_definition
 from groundstation.telemetry.packet import Fate, Level, Reason, Rejection
+from tests.parts.config_files import DEFINITION
 from tests.test_pipeline import PACKET
 
-FIRST = replace(PACKET, generated_at_us=10, received_at_us=20, values={"v": 7.5}, levels={})
+FIRST = replace(
+    PACKET, satellite="one-sat", generated_at_us=10, received_at_us=20, values={"v": 7.5}, levels={}, sequence=1
+)
+
+
+def fresh() -> Tally:
+    return Tally({"one-sat": load_definition(DEFINITION, "one-sat.toml")}, ["hko"])
+
+
+def test_everything_that_can_be_counted_begins_at_zero() -> None:
+    entry = fresh().satellites["one-sat"]
+    assert entry.stored == {("hko", "housekeeping", "realtime"): 0, ("hko", "housekeeping", "dump"): 0}
+    assert dict(entry.stored) != {}
+    assert list(entry.duplicates) == ["hko"]
 
 
 def test_the_latest_value_never_goes_back_in_time() -> None:
-    tally = Tally(["demo-sat"])
+    tally = fresh()
     newer = replace(FIRST, generated_at_us=30, values={"v": 6.9}, levels={"v": Level.WARNING})
     tally.observe([(newer, Fate.STORED), (FIRST, Fate.STORED)], [])
-    entry = tally.satellites["demo-sat"]
+    entry = tally.satellites["one-sat"]
     assert (entry.latest["v"].value, entry.latest["v"].generated_at_us) == (6.9, 30)
     assert entry.out_of_limits() == {"warning": 1}
-    assert tally.heard["demo-sat", "hko"] == 2
+    assert tally.heard["one-sat", "hko"] == 2
 
 
 def test_a_dump_counts_but_does_not_touch_what_is_current() -> None:
-    tally = Tally(["demo-sat"])
+    tally = fresh()
     tally.observe([(replace(FIRST, kind="dump"), Fate.STORED)], [])
-    entry = tally.satellites["demo-sat"]
+    entry = tally.satellites["one-sat"]
     assert entry.latest == {}
     assert entry.last_generated_at_us is None
-    assert entry.stored == {("hko", "housekeeping", "dump"): 1}
+    assert entry.stored["hko", "housekeeping", "dump"] == 1
 
 
 def test_duplicates_and_rejections_are_counted_apart() -> None:
-    tally = Tally(["demo-sat"])
+    tally = fresh()
     rejection = Rejection("mqtt", "topic", b"", 0, Reason.FRAME, "not a frame")
     tally.observe([(FIRST, Fate.DUPLICATE), (FIRST, Fate.QUARANTINED)], [rejection])
-    assert tally.satellites["demo-sat"].duplicates == {"hko": 1}
-    assert tally.rejected == {"unstorable": 1, "frame": 1}
+    assert tally.satellites["one-sat"].duplicates == {"hko": 1}
+    assert +tally.rejected == {"unstorable": 1, "frame": 1}
+
+
+def test_skipped_sequence_counts_are_missing_until_they_come() -> None:
+    tally = fresh()
+    steps = [replace(FIRST, sequence=n, generated_at_us=n * 1000) for n in (16382, 16383, 0, 4)]
+    steps = [replace(step, generated_at_us=at) for at, step in enumerate(steps, start=1)]
+    tally.observe([(step, Fate.STORED) for step in steps], [])
+    assert tally.satellites["one-sat"].missing() == 3
+    tally.observe([(replace(FIRST, sequence=2, generated_at_us=3), Fate.STORED)], [])
+    assert tally.satellites["one-sat"].missing() == 2
