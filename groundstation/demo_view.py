@@ -97,9 +97,8 @@ def counts(link: LinkHealth, health: Health) -> RenderableType:
         f"in flight [bold]{link.in_flight}[/]",
         balance(link),
     )
-    if health.rejected:
-        grid.add_row(*(f"{reason} {count}" for reason, count in health.rejected.items()), style="dim")
-    return grid
+    reasons = ", ".join(f"{reason} {count}" for reason, count in health.rejected.items() if count)
+    return Group(grid, Text(f"in quarantine because of: {reasons}", style="dim")) if reasons else grid
 
 
 def balance(link: LinkHealth) -> str:
