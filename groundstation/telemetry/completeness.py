@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 SILENCE_US = 600 * 1_000_000  # ten minutes: longer than any gap within a pass of a low satellite
+HURRY = 100  # times faster than its period a spacecraft may send before a step looks like a restart
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +23,30 @@ def missing_between(previous: int, current: int, modulus: int) -> int:
 
 
 def count(
-    counting: Counting, sequence: int, generated_at_us: int, modulus: int, silence_us: int = SILENCE_US
+    counting: Counting,
+    sequence: int,
+    generated_at_us: int,
+    modulus: int,
+    *,
+    silence_us: int = SILENCE_US,
+    period_us: int | None = None,
 ) -> Counting:
     """Return the counting after one more packet, each packet once (a duplicate is for the archive to recognise).
 
     Counts skipped while nobody listened are not missing: after `silence_us` without a packet a new run begins. A step
-    forward by more than half the modulus is taken for a restart of the counter; a restart that happens to look like a
-    smaller step can't be told from a loss. A late packet fills one missing count.
+    larger than half the modulus is taken for a restart of the counter, and so is one far beyond what can have been
+    sent at one packet each `period_us`; a restart that looks like a smaller step can't be told from a loss. A late
+    packet fills one missing count.
     """
-    if counting.last is None or generated_at_us - counting.last_generated_at_us > silence_us:
+    elapsed_us = generated_at_us - counting.last_generated_at_us
+    if counting.last is None or elapsed_us > silence_us:
         return replace(counting, last=sequence, last_generated_at_us=generated_at_us)
-    if generated_at_us < counting.last_generated_at_us:
-        in_this_run = counting.last_generated_at_us - generated_at_us <= silence_us
+    if elapsed_us < 0:
+        in_this_run = -elapsed_us <= silence_us
         return replace(counting, late=counting.late + 1, missing=max(0, counting.missing - in_this_run))
     skipped = missing_between(counting.last, sequence, modulus)
-    is_reset = skipped >= modulus // 2
+    most = modulus // 2 if period_us is None else min(modulus // 2, HURRY * (1 + elapsed_us // period_us))
+    is_reset = skipped > most
     return replace(
         counting,
         last=sequence,

@@ -104,6 +104,10 @@ FAULTS = {
     hk(UINT + "limits.watch = {lo = 3}"): f"{AT}.limits.watch.lo: unknown key, did you mean low?",
     hk(UINT + "limits.warning = {low = 7.0}\nlimits.critical = {low = 7.1}"): f"{AT}.limits.critical.low: found 7.1, "
     "expected below 7.0, the low of warning (hk.a)",
+    hk(UINT + "limits.warning = {low = 7.0}\nlimits.critical = {low = 7.0}"): f"{AT}.limits.critical.low: found 7.0, "
+    "expected below 7.0, the low of warning (hk.a)",
+    hk(UINT + "limits.watch = {high = 2}\nlimits.severe = {low = 2}"): f"{AT}.limits.severe.low: found 2.0, "
+    "expected below 2.0, the high of watch (hk.a)",
     hk(UINT + "limits.watch = {high = 8}\nlimits.severe = {high = 8}"): f"{AT}.limits.severe.high: found 8.0, "
     "expected above 8.0, the high of watch (hk.a)",
     hk(UINT + "limits.watch = {high = 1}\nlimits.severe = {low = 2}"): f"{AT}.limits.severe.low: found 2.0, "
