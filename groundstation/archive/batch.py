@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select, tuple_
 from groundstation.archive import statements
 from groundstation.archive.engine import FAILURES, is_data_error, one_line
 from groundstation.archive.rows import (
-    PACKET_COLUMNS,
+    STORED_AT,
     Key,
     Row,
     RowError,
@@ -21,8 +21,6 @@ from groundstation.archive.rows import (
 )
 from groundstation.archive.tables import packet as packet_table
 from groundstation.telemetry.packet import Fate, Packet, Rejection
-
-STORED_AT = PACKET_COLUMNS.index("stored_at")
 
 
 @dataclass(slots=True)
@@ -97,12 +95,15 @@ def _write_by_halves(connection: Connection, batch: Batch, ready: list[tuple[int
 
 
 def _write(connection: Connection, batch: Batch, ready: list[tuple[int, Row]]) -> None:
-    new = statements.insert(connection, statements.PACKET, [row for _, row in ready])
-    again = [one for one, is_new in zip(ready, new, strict=True) if not is_new]
-    receptions = [reception_row(batch.packets[place], row[STORED_AT]) for place, row in again]
+    new = statements.insert_packets(connection, [row for _, row in ready])
+    receptions = []
+    for place, row in ready:
+        if row[STORED_AT] in new:
+            batch.fates[place] = Fate.STORED
+        else:
+            batch.fates[place] = Fate.DUPLICATE
+            receptions.append(reception_row(batch.packets[place], row[STORED_AT]))
     statements.insert(connection, statements.RECEPTION, receptions)
-    for (place, _), is_new in zip(ready, new, strict=True):
-        batch.fates[place] = Fate.STORED if is_new else Fate.DUPLICATE
 
 
 def _recognise(connection: Connection, batch: Batch, doubtful: Sequence[range]) -> None:

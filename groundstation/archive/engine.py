@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
@@ -68,14 +68,18 @@ def _sqlite(address: URL, read_only: bool) -> Engine:
         )  # fmt: skip
 
     engine = create_engine(address, creator=connect, poolclass=NullPool, hide_parameters=True)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(_begin(read_only)))
+    begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+    event.listen(engine, "begin", lambda connection: sqlite_cursor(connection).execute(begin))
     if not read_only:
         event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
 
-def _begin(read_only: bool) -> str:
-    return "BEGIN" if read_only else "BEGIN IMMEDIATE"
+def sqlite_cursor(connection: Connection) -> sqlite3.Cursor:
+    """Return the driver's own cursor: SQLAlchemy takes 35 µs a statement, and would look at each of 8192 values."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver.cursor()
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

@@ -15,6 +15,7 @@ PACKET_COLUMNS = (
     "satellite", "generated_at", "digest", "name", "sequence", "kind", "received_at", "stored_at", "station", "link",
     "definition_hash", "frame", "parameters", "levels", "faults", "link_quality",
 )  # fmt: skip
+STORED_AT = PACKET_COLUMNS.index("stored_at")
 RECEPTION_COLUMNS = (
     "satellite", "generated_at", "digest", "station", "kind", "received_at", "stored_at", "link", "link_quality",
 )  # fmt: skip
