@@ -29,6 +29,13 @@
     limits.warning = { low = 7.0, high = 8.4 }    # what is OUT: below 7.0 or above 8.4; the bounds are in
     limits.critical = { low = 6.6 }
 
+    [[packets.parameters]]
+    name = "mode"
+    raw = "uint"                   # or int, float, bool, string, binary (kept as hexadecimal text)
+    enumeration = { 0 = "NOMINAL", 1 = "SAFE" }   # or linear, or polynomial = [c0, c1, c2, …]
+    levels = { SAFE = "critical" } # watch, warning, distress, critical, severe: XTCE's, mildest first
+    optional = true                # a frame may leave it out
+
 The words are XTCE's (CCSDS 660.0-B-2). A key path is names and array positions separated by dots.
 """
 
@@ -47,6 +54,7 @@ from groundstation.telemetry.typed_toml import read_typed
 Slug = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
 Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,62}$")]  # also a column's name in the archive's views
 Words = Annotated[str, Meta(min_length=1, max_length=2000)]
+Label = Annotated[str, Meta(min_length=1, max_length=100)]
 KeyPath = Annotated[str, Meta(max_length=200)]
 CatalogueNumber = Annotated[int, Meta(ge=1, le=999_999_999)]
 CosparId = Annotated[str, Meta(pattern="^[0-9]{4}-[0-9]{3}[A-Z]{1,3}$")]
@@ -103,7 +111,7 @@ class Parameter(Part, frozen=True, kw_only=True):
     description: Annotated[str, Meta(max_length=500)] = ""
     linear: Linear | None = None
     polynomial: Annotated[tuple[float, ...], Meta(min_length=1, max_length=16)] | None = None  # constant term first
-    enumeration: Annotated[dict[Integer64, Words], Meta(min_length=1, max_length=1024)] | None = None
+    enumeration: Annotated[dict[Integer64, Label], Meta(min_length=1, max_length=1024)] | None = None
     valid_range: Bounds | None = None  # of the engineering value; outside, there is no value
     limits: Limits | None = None
     levels: dict[str, LevelName] | None = None  # for an enumeration: the level of a label

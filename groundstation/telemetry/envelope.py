@@ -45,14 +45,13 @@ from typing import Any, NamedTuple
 import msgpack
 
 from groundstation.telemetry.packet import Reason, Value
-from groundstation.telemetry.text import shown, storable
+from groundstation.telemetry.text import INTEGER_FIRST, INTEGER_LAST, shown, storable
 from groundstation.telemetry.unpack import UnpackError, to_microseconds, unpack
 
 VERSION = 1
 PAYLOAD_MOST = 64 * 1024  # bytes
 LINK_MOST = 64  # entries of the link map that are kept
 KNOWN = ("v", "frame", "received_at", "kind", "link")
-INTEGER_FIRST, INTEGER_LAST = -(2**63), 2**63 - 1
 
 
 class EnvelopeError(ValueError):

@@ -6,6 +6,7 @@ from msgpack import ExtType, Timestamp
 
 from groundstation.telemetry.unpack import Twice
 
+INTEGER_FIRST, INTEGER_LAST = -(2**63), 2**63 - 1  # what every database holds exactly
 SHOWN_MOST = 60  # characters of a found value in an error message
 
 

@@ -86,6 +86,7 @@ FAULTS = {
     hk(UINT + 'polynomial = [1, "x"]'): f'{AT}.polynomial[1]: found "x", expected float',
     hk(UINT + "enumeration = {}"): f"{AT}.enumeration: found a table, expected table of length >= 1",
     hk(UINT + 'enumeration = {on = "ON"}'): f'{AT}.enumeration.on: found the key "on", expected int',
+    hk(UINT + f"enumeration = {{1 = '{'x' * 101}'}}"): f'{AT}.enumeration.1: found "{"x" * 59}…", expected str of length <= 100',
     hk(UINT + "enumeration = {1 = 1}"): f"{AT}.enumeration.1: found 1, expected str",
     hk(TEXT + "linear = {slope = 1.0}"): f'{AT}.linear: found on raw "string", expected raw "int" or "uint" or "float" (hk.a)',
     hk('raw = "bool"\npolynomial = [1.0]'): f'{AT}.polynomial: found on raw "bool", expected raw "int" or "uint" or "float" (hk.a)',
