@@ -1,12 +1,14 @@
 # ruff: noqa: E501  (one row of a table is one line)
 
 import hashlib
+import textwrap
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from groundstation.telemetry.definition import Bounds, Definition, DefinitionError, Limits, load_definition
+from groundstation.telemetry import definition as definition_module
+from groundstation.telemetry.definition import Bounds, Definition, DefinitionError, FrameKeys, Limits, load_definition
 from groundstation.telemetry.packet import Level
 from tests.telemetry.definitions import HEAD, packet
 
@@ -174,6 +176,13 @@ def test_the_hash_is_of_what_differs_from_the_defaults_as_sorted_json() -> None:
     )
     expected = hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
     assert load(hk(UINT + "linear = { slope = 0.001 }")).hash == expected == "620ef23a5e3fb825e487d0484883dc33"
+
+
+def test_the_drawing_at_the_modules_top_is_a_definition_with_every_default_as_drawn() -> None:
+    drawn = "\n".join(line for line in (definition_module.__doc__ or "").splitlines() if line.startswith("    "))
+    loaded = load_definition(textwrap.dedent(drawn), "demo-sat.toml")
+    assert loaded.frame == FrameKeys()
+    assert [parameter.name for parameter in loaded.packets[0].parameters] == ["battery_voltage", "mode"]
 
 
 def test_limits_are_listed_mildest_first() -> None:
