@@ -9,7 +9,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
 from groundstation.archive.columns import decode_json, encode_json
 from groundstation.archive.url import check_url, with_password
@@ -47,27 +47,28 @@ class ArchiveUnavailableError(Exception):
     """The database did not commit; the same batch may be tried again."""
 
 
-def open_engine(url: str, password_file: Path | None = None, *, read_only: bool = False) -> Engine:
-    """Return an engine on the archive; nothing is opened before it is used.
+def open_engine(url: str, password_file: Path | None = None, *, read_only: bool = False, keep: int = 0) -> Engine:
+    """Return an engine on the archive that keeps up to `keep` idle connections; nothing is opened before it is used.
 
     A SQLite connection begins each transaction with BEGIN IMMEDIATE, so that it waits for the lock there and never
     fails half-way; a read-only one is opened with mode=ro and cannot create the file.
     """
     address = with_password(check_url(url), password_file)
-    return _sqlite(address, read_only) if address.drivername == "sqlite" else _postgresql(address, read_only)
+    kept: dict[str, Any] = {"poolclass": NullPool}
+    if keep:
+        kept = {"poolclass": QueuePool, "pool_size": keep, "pool_pre_ping": True}
+    if address.drivername == "sqlite":
+        return _sqlite(address, read_only, kept)
+    return _postgresql(address, read_only, kept)
 
 
-def _sqlite(address: URL, read_only: bool) -> Engine:
-    path = str(address.database)
+def _sqlite(address: URL, read_only: bool, kept: dict[str, Any]) -> Engine:
+    name = f"file:{quote(str(address.database))}?mode={'ro' if read_only else 'rwc'}"
 
     def connect() -> sqlite3.Connection:
-        mode = "ro" if read_only else "rwc"
-        return sqlite3.connect(
-            f"file:{quote(path)}?mode={mode}", uri=True, timeout=LOCKED_WAIT_S, isolation_level=None,
-            check_same_thread=False,
-        )  # fmt: skip
+        return sqlite3.connect(name, uri=True, timeout=LOCKED_WAIT_S, isolation_level=None, check_same_thread=False)
 
-    engine = create_engine(address, creator=connect, poolclass=NullPool, hide_parameters=True)
+    engine = create_engine(address, creator=connect, hide_parameters=True, **kept)
     begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
     event.listen(engine, "begin", lambda connection: sqlite_cursor(connection).execute(begin))
     if not read_only:
@@ -89,16 +90,26 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
     cursor.close()
 
 
-def _postgresql(address: URL, read_only: bool) -> Engine:
-    arguments: dict[str, Any] = {"application_name": "groundstation", **POSTGRESQL_PATIENCE}
-    # Days in a query for people are UTC's, whatever the server's zone.
-    arguments["options"] = "-c TimeZone=UTC" + (" -c default_transaction_read_only=on" if read_only else "")
+def _postgresql(address: URL, read_only: bool, kept: dict[str, Any]) -> Engine:
+    # Days in a query for people are UTC's, whatever the server's zone; a lock is waited for as long as in SQLite.
+    settings = {"TimeZone": "UTC", "lock_timeout": f"{LOCKED_WAIT_S:.0f}s"}
+    if read_only:
+        settings["default_transaction_read_only"] = "on"
+    arguments: dict[str, Any] = {
+        "application_name": "groundstation",
+        "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
+        **POSTGRESQL_PATIENCE,
+    }
     for key in address.query:
         arguments.pop(key, None)
     return create_engine(
-        address, connect_args=arguments, poolclass=NullPool, hide_parameters=True,
-        json_serializer=lambda value: encode_json(value).decode(), json_deserializer=decode_json,
-    )  # fmt: skip
+        address,
+        connect_args=arguments,
+        hide_parameters=True,
+        json_serializer=lambda value: encode_json(value).decode(),
+        json_deserializer=decode_json,
+        **kept,
+    )
 
 
 def is_data_error(error: Exception) -> bool:

@@ -45,6 +45,7 @@ def migrate(url: str, password_file: Path | None = None, *, backup: bool = True)
 
 def _upgrade(engine: Engine, connection: Connection, backup: bool) -> None:
     if engine.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")  # another's migration may take its time
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
     scripts = ScriptDirectory(str(MIGRATIONS))
     found, newest = MigrationContext.configure(connection).get_current_revision(), scripts.get_current_head()

@@ -19,16 +19,22 @@ from groundstation.telemetry.packet import Level, Packet, Value
 
 P = ParamSpec("P")
 T = TypeVar("T")
+KEPT = 2  # idle connections: signing in to PostgreSQL takes longer than most answers
 By = Literal["generated_at", "received_at"]
 
 
 class Reader:
-    """A way to ask the archive that cannot change it, nor keep the writer waiting."""
+    """A way to ask the archive that cannot change it, nor keep the writer waiting.
+
+    Inside `async with` it keeps connections for the next question; else each question makes its own.
+    """
 
     def __init__(self, url: str, password_file: Path | None = None) -> None:
+        self._place = (url, password_file)
         self._engine = open_engine(url, password_file, read_only=True)
 
     async def __aenter__(self) -> Self:
+        self._engine = open_engine(*self._place, read_only=True, keep=KEPT)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -39,10 +45,7 @@ class Reader:
         return await asyncio.to_thread(lambda: self.ask_now(query, *args, **kwargs))
 
     def ask_now(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what `query` finds, for callers without an event loop.
-
-        A query that yields is read to its end here, so that no transaction stays open behind it.
-        """
+        """Return what `query` finds, for callers without an event loop."""
         try:
             with self._engine.connect() as connection, connection.begin():
                 return query(connection, *args, **kwargs)

@@ -69,8 +69,10 @@ class Writer:
 
     async def __aexit__(self, *_: object) -> None:
         """Finish what was begun, then close: a write whose caller was cancelled still commits or fails whole."""
-        await self._in_thread(self._disconnect)
-        self._thread.shutdown(wait=False)
+        try:
+            await self._in_thread(self._disconnect)
+        finally:
+            self._thread.shutdown(wait=False)
 
     async def store(self, packets: Sequence[Packet], rejections: Sequence[Rejection]) -> Sequence[Fate]:
         """Commit everything in one transaction and return each packet's fate.

@@ -1,0 +1,88 @@
+"""What the archive answers, and in which order."""
+
+import os
+
+from groundstation.archive import queries
+from groundstation.telemetry.packet import Reason
+from tests.archive.places import SECOND, T0, Place, packet, rejection
+
+ALL = (-(1 << 62), 1 << 62)
+
+
+async def test_packets_are_found_by_generation_or_by_reception_time(place: Place) -> None:
+    late = packet(1, kind="dump", received_at_us=T0 + 50 * SECOND)
+    given = [packet(3), packet(5), late, packet(4, station="cuhk", packet="beacon")]
+    async with place.writer() as writer, place.reader() as reader:
+        await writer.store(given, [])
+        ask = reader.ask
+        by_generation = await ask(queries.packets, "horyu-4", T0 + 1 * SECOND, T0 + 5 * SECOND)
+        by_reception = await ask(queries.packets, "horyu-4", T0 + 4 * SECOND, T0 + 60 * SECOND, by="received_at")
+        of_station = await ask(queries.packets, "horyu-4", *ALL, station="cuhk")
+        of_name = await ask(queries.packets, "horyu-4", *ALL, name="housekeeping")
+        first = await ask(queries.packets, "horyu-4", *ALL, most=1)
+        assert await ask(queries.packets, "aalto-1", *ALL) == []
+    assert [one.sequence for one in by_generation] == [1, 3, 4]
+    assert [one.sequence for one in by_reception] == [4, 5, 1]
+    assert [one.sequence for one in of_station] == [4]
+    assert [one.sequence for one in of_name] == [1, 3, 5]
+    assert [one.sequence for one in first] == [1]
+
+
+async def test_what_a_station_heard_holds_its_quarantine_and_nobody_elses(place: Place) -> None:
+    shared = packet(2)
+    given = [
+        packet(1),
+        shared,
+        packet(2, station="cuhk", received_at_us=shared.received_at_us + 7),
+        packet(4, station="cuhk"),
+        packet(9),
+        packet(3, satellite="aalto-1"),
+    ]
+    wrong = [
+        rejection(3),
+        rejection(3, topic="gs/v1/cuhk/horyu-4/telemetry", payload=b"of cuhk"),
+        rejection(3, topic="gs/v1/hko/horyu-4x/telemetry"),
+        rejection(3, topic="gs/v1/hko/horyu-4/status"),
+        rejection(8),
+    ]
+    async with place.writer() as writer, place.reader() as reader:
+        await writer.store(given, wrong)
+        hko = await reader.ask(queries.heard, "horyu-4", "hko", T0, T0 + 8 * SECOND)
+        cuhk = await reader.ask(queries.heard, "horyu-4", "cuhk", T0, T0 + 8 * SECOND)
+    assert [described(one) for one in hko] == [b"frame 1", b"frame 2", b"payload 3"]
+    assert [described(one) for one in cuhk] == [b"frame 2", b"of cuhk", b"frame 4"]
+
+
+def described(one: queries.Heard | queries.Quarantined) -> bytes:
+    return one.frame if isinstance(one, queries.Heard) else one.payload
+
+
+async def test_counts_are_by_satellite_and_by_reason(place: Place) -> None:
+    async with place.writer() as writer, place.reader() as reader:
+        assert await reader.ask(queries.stored_counts) == {}
+        await writer.store(
+            [packet(1), packet(2), packet(1), packet(1, satellite="aalto-1")],
+            [rejection(1), rejection(2), rejection(3, reason=Reason.TIME)],
+        )
+        assert await reader.ask(queries.stored_counts) == {"horyu-4": 2, "aalto-1": 1}
+        assert await reader.ask(queries.quarantine_counts) == {"frame": 2, "time": 1}
+
+
+async def test_space_is_what_the_archive_takes(place: Place) -> None:
+    async with place.writer() as writer, place.reader() as reader:
+        before, _ = await reader.ask(queries.space)
+        await writer.store([packet(number, frame=os.urandom(2000)) for number in range(500)], [])
+        after, free = await reader.ask(queries.space)
+    assert 500_000 < after - before < 5_000_000
+    assert (free is None) == (place.engine == "postgresql")
+
+
+async def test_times_are_found_through_an_index(place: Place) -> None:
+    async with place.writer() as writer:
+        await writer.store([packet(number) for number in range(3000)], [])
+    plan = "EXPLAIN QUERY PLAN" if place.engine == "sqlite" else "EXPLAIN"
+    literal = str if place.engine == "sqlite" else lambda us: f"to_timestamp({us / 1e6})"
+    for column, index in (("generated_at", "pk_packet|autoindex"), ("received_at", "ix_packet_satellite_received_at")):
+        within = f"{column} >= {literal(T0)} AND {column} < {literal(T0 + SECOND)}"
+        said = str(place.rows(f"{plan} SELECT * FROM packet WHERE satellite = 'horyu-4' AND {within}"))
+        assert any(name in said for name in index.split("|")), said
