@@ -26,6 +26,7 @@ class SatelliteTally:
     definition: Definition
     stored: Counter[tuple[str, str, str]]  # by station, packet, kind; known ones begin at 0, so that a rate has a start
     duplicates: Counter[str]  # by station
+    periods_us: Mapping[str, int]  # by packet, where the definition says how often one is expected
     last_generated_at_us: int | None = None
     last_received_at_us: int | None = None
     latest: dict[str, Latest] = field(default_factory=dict)
@@ -72,6 +73,7 @@ def begin(definition: Definition, stations: Collection[str]) -> SatelliteTally:
         definition=definition,
         stored=Counter(dict.fromkeys(product(stations, packets, KINDS), 0)),
         duplicates=Counter(dict.fromkeys(stations if packets else (), 0)),
+        periods_us={one.name: round(one.period_s * 1e6) for one in definition.packets if one.period_s},
     )
 
 
@@ -85,7 +87,12 @@ def remember(entry: SatelliteTally, packet: Packet) -> None:
         if old is None or old.generated_at_us <= generated_at_us:
             latest[name] = Latest(value, levels.get(name, Level.IN_LIMITS), generated_at_us)
     if packet.sequence is not None:
-        frame = entry.definition.frame
-        counted_by = packet.packet if frame.sequence_per == "packet" else ""
-        before = entry.counting.get(counted_by, Counting())
-        entry.counting[counted_by] = count(before, packet.sequence, generated_at_us, frame.modulus)
+        frame, by_packet = entry.definition.frame, entry.definition.frame.sequence_per == "packet"
+        counted_by = packet.packet if by_packet else ""
+        entry.counting[counted_by] = count(
+            entry.counting.get(counted_by, Counting()),
+            packet.sequence,
+            generated_at_us,
+            frame.modulus,
+            period_us=entry.periods_us.get(packet.packet) if by_packet else None,
+        )
