@@ -1,6 +1,7 @@
 """The shipped unit, the wheel and a Mosquitto under a real systemd: what an operator does, and what may befall them."""
 
 import json
+import random
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ UNIT_FILE = Path(__file__).parents[2] / "systemd" / "groundstation.service"
 UNIT, BROKER = "groundstation.service", "broker.service"
 PROGRAM = "/opt/groundstation/venv/bin/groundstation"
 PYTHON = "/opt/groundstation/venv/bin/python"
+MESSAGES = 40_000  # as many as all the tests here publish
 MOSQUITTO = ("mosquitto", "-c", "/run/broker.conf")
 
 # A broker that lets nobody in without the password, which the daemon gets as a credential.
@@ -112,7 +114,7 @@ def configure(box: Box) -> None:
     box.run("mosquitto_passwd", "-b", "-c", "/run/broker.passwords", "station", "open sesame")
     box.run("systemctl", "daemon-reload")
     (box.folder / "publish.py").write_text(PUBLISH)
-    (box.folder / "messages").write_bytes(msgspec.msgpack.encode([message(n) for n in range(3000)]))
+    (box.folder / "messages").write_bytes(msgspec.msgpack.encode([message(n) for n in range(MESSAGES)]))
 
 
 def with_password(settings: str) -> str:
@@ -261,3 +263,17 @@ def test_a_wrong_configuration_is_not_tried_again(box: Box) -> None:
     finally:
         write(box, path, good)
         box.run("systemctl", "reset-failed", UNIT)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_thirty_kills_at_any_instant_lose_nothing(station: Box) -> None:
+    before = ask(station, "select count(*) from packet")
+    instants = random.Random(2026)
+    for kill in range(30):
+        first = str(10_000 + kill * 1000)
+        station.run("systemd-run", "--quiet", "--collect", PYTHON, "/box/publish.py", first, "1000")
+        time.sleep(instants.uniform(0.2, 2.0))
+        station.run("kill", "-KILL", station.properties(UNIT)["MainPID"])
+        station.await_properties(UNIT, NRestarts=str(kill + 1), ActiveState="active")
+    await_stored(station, before + 30_000)
