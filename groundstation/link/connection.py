@@ -5,6 +5,7 @@ connection than the one that brought its message: packet identifiers mean nothin
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from collections import deque
@@ -199,8 +200,8 @@ def socket_trouble(error: BaseException | None) -> LinkError:
         return LinkError(Trouble.HOST, f"the host name does not resolve: {error.strerror}")
     if isinstance(error, TimeoutError):
         return LinkError(Trouble.TIMEOUT, "no answer")
-    if isinstance(error, OSError) and error.strerror:
-        return LinkError(Trouble.NETWORK, error.strerror.lower())
+    if isinstance(error, OSError) and error.errno:
+        return LinkError(Trouble.NETWORK, os.strerror(error.errno).lower())
     return LinkError(Trouble.NETWORK, str(error) if error is not None and str(error) else "closed by the broker")
 
 

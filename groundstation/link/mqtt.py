@@ -48,6 +48,15 @@ def connect_mqtt_311(settings: LinkSettings, deliver: Deliver) -> Connection:
     return AiomqttConnection(settings, deliver, V311)
 
 
+def usual_engines() -> tuple[Connect, ...]:
+    """Return what to connect with, and what where the broker turns out not to speak MQTT 5."""
+    try:
+        from groundstation.link.mqtt5_connection import Mqtt5Connection
+    except ImportError:  # the codec is in Rust, and not built for every machine
+        return connect_mqtt_5, connect_mqtt_311
+    return Mqtt5Connection, connect_mqtt_311
+
+
 class MqttSource:
     """One configured link. The plain attributes are for health and may be read at any time."""
 
@@ -56,7 +65,7 @@ class MqttSource:
         settings: LinkSettings,
         *,
         on_status: OnStatus | None = None,
-        engines: tuple[Connect, ...] = (connect_mqtt_5, connect_mqtt_311),
+        engines: tuple[Connect, ...] = (),
     ) -> None:
         self.settings = settings
         self.up = False  # connected and subscribed
@@ -69,7 +78,7 @@ class MqttSource:
         self.last_error: str | None = None  # why the link is down; None while it is up
         self.ready = asyncio.Event()  # set by the first confirmed subscription
         self._on_status = on_status
-        self._engines = engines
+        self._engines = engines or usual_engines()
         self._engine = 0  # the one to try next
         self._full = asyncio.Event()  # wakes the task that waits for room
         self._connection: Connection | None = None

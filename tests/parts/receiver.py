@@ -61,8 +61,7 @@ async def receiving(
     running = asyncio.create_task(receiver.run(), name="receiver")
     try:
         if subscribed:
-            async with asyncio.timeout(PATIENCE_S):
-                await receiver.source.ready.wait()
+            await eventually(lambda: receiver.source.ready.is_set() or running.done())
         yield receiver
     finally:
         running.cancel()

@@ -58,13 +58,25 @@ class Client:
 async def scripted_broker(*scripts: Script) -> AsyncIterator[int]:
     """Run a script for each connection, the last one again for all further ones; gives the port."""
     waiting = list(scripts)
+    serving: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
         script = waiting.pop(0) if len(waiting) > 1 else waiting[0]
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await script(Client(reader, writer))
-        writer.close()
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                await script(Client(reader, writer))
+        finally:
+            writer.transport.abort()
+            serving.discard(task)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
-        yield server.sockets[0].getsockname()[1]
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            for task in serving:
+                task.cancel()
+            await asyncio.gather(*serving)
