@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -47,31 +47,33 @@ class ArchiveUnavailableError(Exception):
     """The database did not commit; the same batch may be tried again."""
 
 
-def open_engine(url: str, password_file: Path | None = None, *, read_only: bool = False, keep: int = 0) -> Engine:
+def open_engine(
+    url: str, password_file: Path | None = None, *, read_only: bool = False, create: bool = False, keep: int = 0
+) -> Engine:
     """Return an engine on the archive that keeps up to `keep` idle connections; nothing is opened before it is used.
 
-    A SQLite connection begins each transaction with BEGIN IMMEDIATE, so that it waits for the lock there and never
-    fails half-way; a read-only one is opened with mode=ro and cannot create the file.
+    A SQLite connection that writes begins each transaction with BEGIN IMMEDIATE, so that it waits for the lock there
+    and never fails half-way. Only with `create` it makes a file: a writer that finds none must not begin an empty one.
     """
     address = with_password(check_url(url), password_file)
     kept: dict[str, Any] = {"poolclass": NullPool}
     if keep:
         kept = {"poolclass": QueuePool, "pool_size": keep, "pool_pre_ping": True}
     if address.drivername == "sqlite":
-        return _sqlite(address, read_only, kept)
+        return _sqlite(address, "ro" if read_only else "rwc" if create else "rw", kept)
     return _postgresql(address, read_only, kept)
 
 
-def _sqlite(address: URL, read_only: bool, kept: dict[str, Any]) -> Engine:
-    name = f"file:{quote(str(address.database))}?mode={'ro' if read_only else 'rwc'}"
+def _sqlite(address: URL, mode: Literal["ro", "rw", "rwc"], kept: dict[str, Any]) -> Engine:
+    name = f"file:{quote(str(address.database))}?mode={mode}"
 
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(name, uri=True, timeout=LOCKED_WAIT_S, isolation_level=None, check_same_thread=False)
 
     engine = create_engine(address, creator=connect, hide_parameters=True, **kept)
-    begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+    begin = "BEGIN" if mode == "ro" else "BEGIN IMMEDIATE"
     event.listen(engine, "begin", lambda connection: sqlite_cursor(connection).execute(begin))
-    if not read_only:
+    if mode != "ro":
         event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
@@ -110,6 +112,31 @@ def _postgresql(address: URL, read_only: bool, kept: dict[str, Any]) -> Engine:
         json_deserializer=decode_json,
         **kept,
     )
+
+
+class FileIdentity:
+    """Which file a SQLite connection writes to: one that was deleted or replaced would take commits and keep none."""
+
+    def __init__(self, url: URL) -> None:
+        self._path = Path(str(url.database)) if url.drivername == "sqlite" else None
+        self._opened: tuple[int, int] | None = None
+
+    def remember(self) -> None:
+        self._opened = self._now()
+
+    def check(self) -> None:
+        """Raise OperationalError where the path no longer leads to the file that was opened."""
+        if self._now() != self._opened:
+            raise sqlite3.OperationalError(f"{self._path} was deleted or replaced while it was open")
+
+    def _now(self) -> tuple[int, int] | None:
+        if self._path is None:
+            return None
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
 
 
 def is_data_error(error: Exception) -> bool:

@@ -26,28 +26,28 @@ class ArchiveVersionError(ValueError):
     """The database was made by a newer version: one line that names both."""
 
 
-def migrate(url: str, password_file: Path | None = None, *, backup: bool = True) -> None:
+def migrate(url: str, password_file: Path | None = None, *, backup: bool = True, migrations: Path = MIGRATIONS) -> None:
     """Create the archive or bring it up to date, in one transaction and under a lock.
 
     Another process that migrates at the same moment waits and then finds nothing to do. An existing SQLite file is
     first copied beside itself. Raises ArchiveVersionError where the archive is newer than this program, and
     ArchiveUnavailableError where it cannot be reached or written; in both cases nothing has changed.
     """
-    engine = open_engine(url, password_file)
+    engine = open_engine(url, password_file, create=True)
     try:
         with engine.connect() as connection, connection.begin():
-            _upgrade(engine, connection, backup)
+            _upgrade(engine, connection, backup, migrations)
     except FAILURES as error:
         raise ArchiveUnavailableError(f"{engine.url}: {one_line(error)}") from error
     finally:
         engine.dispose()
 
 
-def _upgrade(engine: Engine, connection: Connection, backup: bool) -> None:
+def _upgrade(engine: Engine, connection: Connection, backup: bool, migrations: Path) -> None:
     if engine.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL lock_timeout = 0")  # another's migration may take its time
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
-    scripts = ScriptDirectory(str(MIGRATIONS))
+    scripts = ScriptDirectory(str(migrations))
     found, newest = MigrationContext.configure(connection).get_current_revision(), scripts.get_current_head()
     if found == newest:
         return
@@ -60,7 +60,7 @@ def _upgrade(engine: Engine, connection: Connection, backup: bool) -> None:
         copy = back_up(Path(str(engine.url.database)), found)
         log.info("copied the archive to %s before the upgrade", copy)
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
     log.info("archive %s is now at revision %s", engine.url, newest)

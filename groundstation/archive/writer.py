@@ -14,6 +14,7 @@ from groundstation.archive.batch import Batch, write_batch
 from groundstation.archive.engine import (
     FAILURES,
     ArchiveUnavailableError,
+    FileIdentity,
     is_data_error,
     one_line,
     open_engine,
@@ -45,6 +46,7 @@ class Writer:
 
     def __init__(self, url: str, password_file: Path | None = None) -> None:
         self._engine = open_engine(url, password_file)
+        self._file = FileIdentity(self._engine.url)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="archive")
         self._connection: Connection | None = None
         self._doubtful: list[range] = []
@@ -134,6 +136,7 @@ class Writer:
             connection = self._connected()
             with connection.begin():
                 result = work(connection)
+            self._file.check()
         except FAILURES as error:
             self._disconnect()
             if is_data_error(error):
@@ -152,6 +155,7 @@ class Writer:
     def _connected(self) -> Connection:
         if self._connection is None:
             self._connection = self._engine.connect()
+            self._file.remember()
         return self._connection
 
     def _disconnect(self) -> None:

@@ -1,8 +1,10 @@
 """A database comes to its shape whole or not at all."""
 
 import asyncio
+import shutil
 import sqlite3
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from groundstation.archive.engine import open_engine
-from groundstation.archive.migrate import ArchiveVersionError, back_up
+from groundstation.archive.migrate import MIGRATIONS, ArchiveVersionError, back_up, migrate
 from groundstation.archive.tables import metadata
 from groundstation.archive.writer import ArchiveUnavailableError
 from tests.archive.places import Place, packet
@@ -28,14 +30,14 @@ def names(place: Place) -> set[str]:
 
 
 def execute(place: Place, *statements: str) -> None:
-    engine = open_engine(place.url, place.password_file)
+    engine = open_engine(place.url, place.password_file, create=True)
     with engine.begin() as connection:
         for statement in statements:
             connection.exec_driver_sql(statement)
 
 
 def test_the_migrations_lead_to_the_tables_as_they_are_declared(place: Place) -> None:
-    with open_engine(place.url, place.password_file).connect() as connection:
+    with open_engine(place.url, place.password_file, read_only=True).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
     assert names(place) >= {*metadata.tables, *VIEWS}
@@ -77,6 +79,62 @@ def test_an_archive_of_a_newer_version_is_refused_in_one_line(place: Place) -> N
         place.migrate()
     assert "\n" not in str(refused.value)
     assert place.rows("SELECT version_num FROM alembic_version") == [("9999",)]
+
+
+UPGRADE = """
+from alembic import op
+
+revision, down_revision = "0002", "0001"
+
+
+def upgrade():
+    op.execute("CREATE TABLE further (name TEXT)")
+    op.execute("DELETE FROM packet")
+    op.execute({last!r})
+"""
+
+
+@pytest.fixture
+def further(tmp_path: Path) -> Callable[[str], Path]:
+    """Migrations with one more revision, which ends with the statement given."""
+
+    def write(last: str) -> Path:
+        folder = shutil.copytree(MIGRATIONS, tmp_path / "migrations", dirs_exist_ok=True)
+        (folder / "versions" / "0002_further.py").write_text(UPGRADE.format(last=last))
+        return folder
+
+    return write
+
+
+async def test_an_upgrade_that_fails_half_way_changes_nothing(place: Place, further: Callable[[str], Path]) -> None:
+    async with place.writer() as writer:
+        await writer.store([packet(1)], [])
+    with pytest.raises(ArchiveUnavailableError, match="missing"):
+        migrate(place.url, place.password_file, migrations=further("DROP TABLE missing"))
+    assert place.rows("SELECT version_num FROM alembic_version") == [("0001",)]
+    assert place.count("packet") == 1
+    assert "further" not in names(place)
+    migrate(place.url, place.password_file, migrations=further("DROP TABLE further"))
+    assert place.rows("SELECT version_num FROM alembic_version") == [("0002",)]
+    assert place.count("packet") == 0
+    with pytest.raises(ArchiveVersionError):
+        place.migrate()
+
+
+@pytest.mark.parametrize("backup", [True, False])
+async def test_an_existing_file_is_copied_before_its_upgrade(
+    file: Place, further: Callable[[str], Path], backup: bool
+) -> None:
+    async with file.writer() as writer:
+        await writer.store([packet(1)], [])
+    migrate(file.url, backup=backup, migrations=further("DELETE FROM packet"))
+    copy = Place(f"{file.url}.before-upgrade-from-0001")
+    if backup:
+        assert copy.count("packet") == 1
+        assert copy.rows("SELECT version_num FROM alembic_version") == [("0001",)]
+    else:
+        with pytest.raises(ArchiveUnavailableError):
+            copy.count("packet")
 
 
 def test_what_is_no_database_is_said_in_one_line(tmp_path: Path) -> None:
