@@ -65,6 +65,8 @@ def test_an_empty_environment_becomes_a_station(wheel: Path, tmp_path: Path) -> 
     assert '"satellite"' in run(
         program, "passes", "--config", "station/groundstation.toml", "--format", "json", cwd=tmp_path
     )
+    # Too short for a packet; long enough to need every file that the demo brings.
+    assert "stored 0" in run(program, "demo", "--duration", "2", cwd=tmp_path)
 
 
 def install(environment: Path, wheel: Path) -> None:
