@@ -1,7 +1,7 @@
-"""Find where a satellite is above the mask by sampling its elevation closely and refining every crossing.
+"""The oracle: finds passes with Skyfield's own altaz(), by sampling elevation closely and halving every bracket.
 
-Plain and slow, and right: times are seconds from the start of the window, and the window is searched one revolution
-further on both sides, so that a pass which it cuts is seen whole.
+Plain and slow, and it shares nothing with the search that it judges but sgp4. Times are seconds from the start of
+the window, and the window is searched a revolution further on both sides, so that a pass which it cuts is seen whole.
 """
 
 from collections.abc import Callable
@@ -10,14 +10,18 @@ from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from skyfield.api import EarthSatellite, Timescale
+from skyfield.api import EarthSatellite, Timescale, wgs84
 from skyfield.toposlib import GeographicPosition
+
+from groundstation.orbit.earth_rotation import earth_rotation
+from groundstation.orbit.elements import Elements
+from groundstation.orbit.satrec import to_satrec
+from groundstation.orbit.site import Site
 
 Array = NDArray[np.float64]
 Curve = Callable[[Array], Array]
 
 STEP_RAD = 0.03  # a step turns the satellite by this much at perigee: 27 s in low orbit
-DIFFERENCE_S = 0.25
 HALVINGS = 48  # of a step of minutes: well under a microsecond
 
 
@@ -52,9 +56,14 @@ class Sky:
     def range(self, at_s: Array) -> Array:
         return self.look(at_s)[2]
 
+    @property
+    def difference_s(self) -> float:
+        """A twentieth of a step: 1.4 s in low orbit; nearer samples of a slow satellite differ by rounding only."""
+        return self.step_s / 20
+
     def range_rate(self, at_s: Array) -> Array:
         """Return d(range)/dt in km/s; SGP4's own velocity is not the derivative of its position."""
-        return slope(self.range, at_s)
+        return slope(self.range, at_s, self.difference_s)
 
     @property
     def revolution_s(self) -> float:
@@ -78,9 +87,14 @@ class Arc:
     in_progress_at_end: bool
 
 
-def slope(curve: Curve, at_s: Array) -> Array:
+def sky_over(elements: Elements, site: Site, start: datetime) -> Sky:
+    scale = earth_rotation("iers").scale
+    place = wgs84.latlon(site.latitude_deg, site.longitude_deg, elevation_m=site.altitude_m)
+    return Sky(EarthSatellite.from_satrec(to_satrec(elements), scale), place, scale, start)
+
+
+def slope(curve: Curve, at_s: Array, h: float) -> Array:
     """Return the derivative by a five-point difference."""
-    h = DIFFERENCE_S
     return (8 * (curve(at_s + h) - curve(at_s - h)) - (curve(at_s + 2 * h) - curve(at_s - 2 * h))) / (12 * h)
 
 
@@ -94,12 +108,12 @@ def root(curve: Curve, low_s: Array, high_s: Array) -> Array:
     return (low_s + high_s) / 2
 
 
-def extremes(curve: Curve, nodes_s: Array, values: Array) -> Array:
+def extremes(curve: Curve, nodes_s: Array, values: Array, h: float) -> Array:
     """Return the times of every maximum and minimum that the samples bracket."""
     turns = np.flatnonzero((values[1:-1] - values[:-2]) * (values[2:] - values[1:-1]) <= 0) + 1
     if not len(turns):
         return np.empty(0)
-    return root(lambda at_s: slope(curve, at_s), nodes_s[turns - 1], nodes_s[turns + 1])
+    return root(lambda at_s: slope(curve, at_s, h), nodes_s[turns - 1], nodes_s[turns + 1])
 
 
 def find_arcs(sky: Sky, mask_deg: float, window_s: float) -> list[Arc]:
@@ -107,7 +121,7 @@ def find_arcs(sky: Sky, mask_deg: float, window_s: float) -> list[Arc]:
     mask = np.radians(mask_deg)
     beyond = sky.revolution_s
     nodes = np.linspace(-beyond, window_s + beyond, int((window_s + 2 * beyond) / sky.step_s) + 2)
-    nodes = np.union1d(nodes, extremes(sky.elevation, nodes, sky.elevation(nodes)))
+    nodes = np.union1d(nodes, extremes(sky.elevation, nodes, sky.elevation(nodes), sky.difference_s))
     height = sky.elevation(nodes) - mask
     known = np.isfinite(height)
     above = np.where(known, height, -1.0) >= 0
@@ -131,7 +145,9 @@ def _arc(sky: Sky, nodes: Array, aos: float, los: float, window_s: float) -> Arc
         return None
     inside = np.concatenate([[low], nodes[(nodes > low) & (nodes < high)], [high]])
     distance = sky.range(inside)
-    inside_closest = np.concatenate([inside, np.clip(extremes(sky.range, inside, distance), low, high)])
+    inside_closest = np.concatenate(
+        [inside, np.clip(extremes(sky.range, inside, distance, sky.difference_s), low, high)]
+    )
     return Arc(
         aos_s=float(aos) if np.isfinite(aos) else None,
         los_s=float(los) if np.isfinite(los) else None,

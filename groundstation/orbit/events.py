@@ -1,0 +1,197 @@
+"""Make exact what samples bracket: rises and sets, greatest elevations and closest approaches."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from groundstation.orbit.fleet import Flags, Fleet, Index
+from groundstation.orbit.observer import Array
+from groundstation.orbit.polish import CLOSE_S, StepOf, dip_step, edge, extreme, range_step, sine_step
+from groundstation.orbit.sampling import HALVINGS, Samples, Spans, is_slow
+from groundstation.orbit.sight import Sight, sight
+
+APART_S = 0.5
+SLOW_APART_S = 60.0  # nearer positions of a slow satellite differ by little more than SGP4's last digits
+EDGE_CLOSE_S = 0.001  # SGP4's velocity misleads where a satellite creeps along the mask
+STRAY_S = 5.0  # the quintic's error may put a crossing just outside its bracket, but no further
+
+
+@dataclass(frozen=True, slots=True)
+class Brackets:
+    """Times between which something happens, each with the row of its span, in order."""
+
+    row: Index
+    low_s: Array
+    high_s: Array
+    guess_s: Array
+    below: Flags  # the satellite is below the mask at both ends
+    above: Flags  # above it at both
+
+    def take(self, rows: Flags | Index) -> "Brackets":
+        return Brackets(*(getattr(self, field)[rows] for field in Brackets.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What every exact search needs."""
+
+    fleet: Fleet
+    satellites: Index  # by row of the spans
+    apart_s: Array  # by row of the spans: the step of differences of positions
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Exact times, each with the row of its span; by row, but not by time."""
+
+    rises: tuple[Index, Array]
+    sets: tuple[Index, Array]
+    peaks: tuple[Index, Array]  # greatest elevations
+    nears: tuple[Index, Array]  # least ranges
+    up: Flags  # by span: above the mask where it begins
+
+
+def events(fleet: Fleet, spans: Spans, found: Samples) -> Events:
+    """Return all that happens within the spans."""
+    sine_mask = float(np.sin(fleet.observer.mask_rad))
+    up = np.zeros(len(spans.index), bool)
+    starts = np.flatnonzero(np.diff(found.row, prepend=-1))
+    starts = starts[found.at_s[starts] <= spans.low_s[found.row[starts]]]
+    up[found.row[starts]] = found.over[starts] >= 0
+    search = Search(fleet, spans.index, np.where(is_slow(fleet, spans), SLOW_APART_S, APART_S))
+    peaks, peak_s, tops = _extremes(search, _turns(found, found.sine), sine_step, _climb)
+    dips, dip_s, lows = _extremes(search, _turns(found, -found.sine), dip_step, _descent)
+    nears, near_s, _ = _extremes(search, _turns(found, -found.distance), range_step, _approach)
+    # What rises above the mask and falls below it again between two samples, or the other way round.
+    graze = _split(peaks, peak_s, peaks.below & (tops >= sine_mask))
+    gap = _split(dips, dip_s, dips.above & (lows < sine_mask))
+    rises = _edges(search, _merge(_crossings(found, found.over), graze[0], gap[1]), 1.0)
+    sets = _edges(search, _merge(_crossings(found, -found.over), graze[1], gap[0]), -1.0)
+    return Events(rises, sets, (peaks.row, peak_s), (nears.row, near_s), up)
+
+
+def _crossings(found: Samples, curve: Array) -> Brackets:
+    """Return where the curve rises through zero between two samples."""
+    after = np.flatnonzero(found.joined[1:] & (curve[:-1] < 0) & (curve[1:] >= 0)) + 1
+    low_s, high_s = found.at_s[after - 1], found.at_s[after]
+    share = curve[after - 1] / (curve[after - 1] - curve[after])
+    neither = np.zeros(len(after), bool)
+    return Brackets(found.row[after], low_s, high_s, low_s + share * (high_s - low_s), neither, neither)
+
+
+def _turns(found: Samples, curve: Array) -> Brackets:
+    """Return where the curve has a maximum among its samples; the guess is the vertex of a parabola."""
+    rise, fall = np.diff(curve)[:-1], -np.diff(curve)[1:]
+    top = np.flatnonzero(found.joined[1:-1] & found.joined[2:] & (rise >= 0) & (fall > 0)) + 1
+    low_s, top_s, high_s = found.at_s[top - 1], found.at_s[top], found.at_s[top + 1]
+    vertex = 0.5 * (rise[top - 1] - fall[top - 1]) / (rise[top - 1] + fall[top - 1])
+    over = np.stack((found.over[top - 1], found.over[top], found.over[top + 1]))
+    guess_s = top_s + vertex * (high_s - low_s) / 2
+    return Brackets(found.row[top], low_s, high_s, guess_s, over.max(axis=0) < 0, over.min(axis=0) >= 0)
+
+
+def _split(brackets: Brackets, at_s: Array, which: Flags) -> tuple[Brackets, Brackets]:
+    """Return the brackets before and after the extreme."""
+    chosen, middle_s = brackets.take(which), at_s[which]
+    before = replace(chosen, high_s=middle_s, guess_s=(chosen.low_s + middle_s) / 2)
+    return before, replace(chosen, low_s=middle_s, guess_s=(middle_s + chosen.high_s) / 2)
+
+
+def _merge(*parts: Brackets) -> Brackets:
+    merged = Brackets(*(np.concatenate([getattr(part, name) for part in parts]) for name in Brackets.__slots__))
+    return merged.take(np.lexsort((merged.low_s, merged.row)))
+
+
+SlopeOf = Callable[[Sight], Array]
+
+
+def _climb(look: Sight) -> Array:
+    return look.sine_slopes()[1]
+
+
+def _descent(look: Sight) -> Array:
+    return -look.sine_slopes()[1]
+
+
+def _approach(look: Sight) -> Array:
+    return -look.rate
+
+
+def _extremes(search: Search, brackets: Brackets, step_of: StepOf, slope_of: SlopeOf) -> tuple[Brackets, Array, Array]:
+    """Return the brackets that hold an extreme, its time and the sine of elevation there.
+
+    Newton's steps find nearly all; a slope that falls through zero is halved where they lead astray.
+    """
+    fleet, index, apart_s = search.fleet, search.satellites[brackets.row], search.apart_s[brackets.row]
+
+    def near(rows: Index, at: Array) -> tuple[Sight, Flags]:
+        return _state(fleet, index[rows], at, apart_s[rows])
+
+    look, failed = near(np.arange(len(index)), brackets.guess_s)
+    look, at_s, none = extreme(near, brackets.guess_s, look, step_of, np.maximum(CLOSE_S, apart_s / 60))
+    at_s = at_s + step_of(look)[0]
+    stray = np.flatnonzero(_outside(brackets, at_s) | none | failed)
+    if len(stray):
+
+        def slope(at: Array) -> Array:
+            return slope_of(near(stray, at)[0])
+
+        at_s[stray] = _halved(slope, brackets.take(stray))
+    found = np.flatnonzero(np.isfinite(at_s))
+    position, velocity, failed = fleet.seen(index[found], at_s[found])
+    look = sight(fleet.observer, position, velocity)
+    return brackets.take(found), at_s[found], np.where(failed, np.nan, look.height / look.distance)
+
+
+def _state(fleet: Fleet, index: Index, at_s: Array, apart_s: Array) -> tuple[Sight, Flags]:
+    """Return states whose position and velocity come from four positions around them, and where SGP4 failed."""
+    times = (at_s + np.array([-2.0, -1.0, 1.0, 2.0])[:, None] * apart_s).T.ravel()
+    position, velocity, failed = fleet.seen(np.repeat(index, 4), times)
+    before2, before, after, after2 = position.reshape(3, -1, 4).transpose(2, 0, 1)
+    _, v_before, v_after, _ = velocity.reshape(3, -1, 4).transpose(2, 0, 1)
+    look = sight(
+        fleet.observer,
+        (4 * (before + after) - (before2 + after2)) / 6,
+        (8 * (after - before) - (after2 - before2)) / (12 * apart_s),
+        (v_after - v_before) / (2 * apart_s),
+    )
+    return look, failed.reshape(-1, 4).max(axis=1, initial=False)
+
+
+def _edges(search: Search, brackets: Brackets, sign: float) -> tuple[Index, Array]:
+    """Return span and time of each crossing of the mask; `sign` is 1 for a rise and −1 for a set."""
+    fleet, index = search.fleet, search.satellites[brackets.row]
+    sine_mask = float(np.sin(fleet.observer.mask_rad))
+
+    def look_at(which: Index, at_s: Array) -> Sight:
+        position, velocity, _ = fleet.seen(which, at_s)
+        return sight(fleet.observer, position, velocity)
+
+    look = look_at(index, brackets.guess_s)
+    at_s, _, none = edge(fleet, index, brackets.guess_s.copy(), look, sign=sign, far_s=EDGE_CLOSE_S)
+    stray = np.flatnonzero(none | _outside(brackets, at_s))
+    if len(stray):
+
+        def depth(at: Array) -> Array:
+            return -sign * look_at(index[stray], at).over_mask(sine_mask)[0]
+
+        at_s[stray] = _halved(depth, brackets.take(stray))
+    found = np.isfinite(at_s)
+    return brackets.row[found], at_s[found]
+
+
+def _outside(brackets: Brackets, at_s: Array) -> Flags:
+    inside: Flags = (at_s >= brackets.low_s - STRAY_S) & (at_s <= brackets.high_s + STRAY_S)
+    return ~inside
+
+
+def _halved(curve: Callable[[Array], Array], brackets: Brackets) -> Array:
+    """Return where the curve falls through zero, and NaN where it does not."""
+    low_s, high_s = brackets.low_s, brackets.high_s
+    falls = (curve(low_s) > 0) & (curve(high_s) <= 0)
+    for _ in range(HALVINGS):
+        middle_s = (low_s + high_s) / 2
+        positive = curve(middle_s) > 0
+        low_s, high_s = np.where(positive, middle_s, low_s), np.where(positive, high_s, middle_s)
+    return np.where(falls, (low_s + high_s) / 2, np.nan)
