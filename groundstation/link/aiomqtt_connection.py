@@ -152,6 +152,7 @@ class AiomqttConnection:
         self._paho.manual_ack_set(True)
         self._paho.on_message = self._on_message
         self._paho.on_socket_open = self._on_socket_open
+        self._paho.on_unsubscribe = None  # nobody waits for it, which aiomqtt would take for an error
 
     async def open(self) -> None:
         await enter(self._client, self._settings)
@@ -173,6 +174,9 @@ class AiomqttConnection:
             value = code.value if isinstance(code, ReasonCode) else code
             if value != 1:
                 raise LinkError(Trouble.REFUSED, f"the broker grants no QoS 1 on {each.topic_filter}: {code}")
+
+    def unsubscribe(self, topic_filter: str) -> None:
+        self._paho.unsubscribe(topic_filter)
 
     async def watch(self) -> NoReturn:
         async with asyncio.TaskGroup() as tasks:

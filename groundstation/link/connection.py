@@ -71,6 +71,9 @@ class Connection(Protocol):
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         """Return once the broker has confirmed every subscription; raises LinkError where it refuses one."""
 
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Ask for no more of a filter that an earlier configuration left in the session."""
+
     async def watch(self) -> NoReturn:
         """Keep the connection alive; raises LinkError once it is lost."""
 

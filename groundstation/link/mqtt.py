@@ -78,6 +78,8 @@ class MqttSource:
         self.last_error: str | None = None  # why the link is down; None while it is up
         self.ready = asyncio.Event()  # set by the first confirmed subscription
         self._on_status = on_status
+        self._ours = settings.topic_prefix + "/"
+        self._left_behind: set[str] = set()  # filters of an earlier prefix, for this connection
         self._engines = engines or usual_engines()
         self._engine = 0  # the one to try next
         self._full = asyncio.Event()  # wakes the task that waits for room
@@ -114,6 +116,7 @@ class MqttSource:
 
     async def _serve(self, stopping: asyncio.Event) -> None:
         """Use one connection until it is lost (raises LinkError) or until `stopping`."""
+        self._left_behind.clear()
         self._full.clear()  # before the connection: a backlog may fill the inbox before `open` returns
         connection = self._connection = self._engines[self._engine](self.settings, self._deliver)
         lost: BaseException | None = None
@@ -184,7 +187,9 @@ class MqttSource:
         now_us = time.time_ns() // 1000
         self.received_bytes += len(payload)
         self.last_message_at_us = now_us
-        if topic.endswith("/status"):
+        if not topic.startswith(self._ours):
+            self._leave_behind(topic)
+        elif topic.endswith("/status"):
             if self._on_status is not None:
                 self._on_status(topic, payload, retained)
             acknowledge()
@@ -199,6 +204,18 @@ class MqttSource:
             connection.pause()
             self._full.set()
 
+    def _leave_behind(self, topic: str) -> None:
+        """End a subscription that the session still has from an earlier `topic_prefix`.
+
+        Its messages go the way of all others, to quarantine under their reason: nothing is lost by a mistake in a
+        configuration, nor does it go on for ever.
+        """
+        former = former_filter(topic)
+        if former is not None and former not in self._left_behind and self._connection is not None:
+            self._left_behind.add(former)
+            self._connection.unsubscribe(former)
+            log.warning("link %s: %s is left from another topic_prefix: unsubscribed", self.settings.name, former)
+
     def _report(self, error: LinkError, *, lost: bool) -> None:
         """Count a lost connection or a failed attempt; say the same thing once and not at every attempt."""
         what, counter = ("lost", self.disconnects) if lost else ("cannot connect to", self.failures)
@@ -212,6 +229,15 @@ class MqttSource:
             host, port = self.settings.host, self.settings.port
             log.warning("link %s: %s %s:%d, trying again: %s", self.settings.name, what, host, port, text)
         self.last_error = text
+
+
+def former_filter(topic: str) -> str | None:
+    """Return the filter by which a link of another prefix would have received `topic`."""
+    levels = topic.split("/")
+    for last, count in (("telemetry", 2), ("status", 1)):
+        if levels[-1] == last and len(levels) > count + 1:
+            return "/".join((*levels[: -count - 1], *"+" * count, last))
+    return None
 
 
 async def unless(stopping: asyncio.Event, work: Coroutine[Any, Any, Any]) -> bool:

@@ -8,6 +8,7 @@ no more is needed than CONNECT, SUBSCRIBE, PUBLISH, PUBACK, PINGREQ and DISCONNE
 """
 
 import asyncio
+import ssl
 import struct
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -33,7 +34,7 @@ from groundstation.link.settings import LinkSettings
 from groundstation.telemetry.packet import ignore_acknowledgement
 
 BUFFER_BYTES = 1 << 18  # the most that is read at once; grows while a packet is larger
-SUBSCRIBE_ID = 1
+SUBSCRIBE_ID, UNSUBSCRIBE_ID = 1, 2
 CONNACK = 0x20
 PINGREQ = mqtt5.PingReqPacket().write()
 PUBACK = struct.Struct(">HH").pack  # 0x40, remaining length 2, packet identifier: success without properties
@@ -85,6 +86,9 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
             if int(code) != 1:
                 what = f"the broker grants no QoS 1 on {each.topic_filter}: {words(code)}"
                 raise LinkError(Trouble.REFUSED, what)
+
+    def unsubscribe(self, topic_filter: str) -> None:
+        self._write(mqtt5.UnsubscribePacket(UNSUBSCRIBE_ID, [topic_filter]).write())
 
     async def watch(self) -> NoReturn:
         """Ping at half the agreed interval, judge the broker's silence, and raise once the connection is lost."""
@@ -148,7 +152,8 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed.set()
-        self._lose(socket_trouble(exc) if self._connected.done() or exc is not None else hung_up(self._settings))
+        said_nothing = not self._connected.done() and not isinstance(exc, ssl.SSLError)
+        self._lose(hung_up(self._settings) if said_nothing else socket_trouble(exc))
 
     # What comes.
 
@@ -190,7 +195,7 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
         elif isinstance(packet, mqtt5.DisconnectPacket):
             self._lose(refusal(packet.reason_code))
             self.abort()
-        elif not isinstance(packet, mqtt5.PingRespPacket):
+        elif not isinstance(packet, mqtt5.PingRespPacket | mqtt5.UnsubAckPacket):
             self._break_off(f"unexpected {type(packet).__name__}")
 
     def _read_on(self) -> None:

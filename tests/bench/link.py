@@ -13,16 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from groundstation.link.mqtt import Connect, connect_mqtt_5, connect_mqtt_311
-from groundstation.link.mqtt5_connection import Mqtt5Connection
 from tests.parts.mosquitto import Mosquitto
-from tests.parts.receiver import TOPIC, Receiver, link_settings, publish, receiving_politely
+from tests.parts.receiver import ENGINES, TOPIC, Receiver, link_settings, publish, receiving_politely
 
-ENGINES: dict[str, Connect] = {
-    "mqtt5": Mqtt5Connection,
-    "aiomqtt-5": connect_mqtt_5,
-    "aiomqtt-3.1.1": connect_mqtt_311,
-}
 PAYLOAD_BYTES = 207
 FLOOR = "mosquitto_sub"
 

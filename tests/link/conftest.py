@@ -2,14 +2,11 @@
 
 import pytest
 
-from groundstation.link.mqtt import Connect, connect_mqtt_5, connect_mqtt_311
-from groundstation.link.mqtt5_connection import Mqtt5Connection
+from groundstation.link.mqtt import Connect
 from tests.parts.mosquitto import mosquitto
+from tests.parts.receiver import ENGINES, ENGINES_OF_MQTT_5
 
 __all__ = ["mosquitto"]
-
-ENGINES_OF_MQTT_5: dict[str, Connect] = {"mqtt5": Mqtt5Connection, "aiomqtt-5": connect_mqtt_5}
-ENGINES = {**ENGINES_OF_MQTT_5, "aiomqtt-3.1.1": connect_mqtt_311}
 
 
 @pytest.fixture(params=list(ENGINES))

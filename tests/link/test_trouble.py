@@ -33,7 +33,7 @@ def guarded(tmp_path: Path) -> Iterator[Mosquitto]:
     subprocess.run([need("mosquitto_passwd", "mosquitto"), "-b", "-c", file, "station", PASSWORD], check=True)
     broker = Mosquitto(tmp_path / "guarded", listener=f"allow_anonymous false\npassword_file {file}").start()
     yield broker
-    broker.stop()
+    broker.kill9()
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ async def test_tls_with_an_authority_of_our_own(authority: Authority, engine: Co
             messages = await receiver.take(300)
             assert payloads(messages) == numbered(300)
     finally:
-        broker.stop()
+        broker.kill9()
 
 
 TLS_TROUBLE = {
@@ -130,7 +130,7 @@ async def test_a_certificate_that_proves_nothing_is_refused(
             assert said.startswith("tls: the broker's certificate is not accepted: ")
             assert text in said
     finally:
-        broker.stop()
+        broker.kill9()
 
 
 async def test_a_client_certificate_is_shown_to_the_broker_that_wants_one(
@@ -147,7 +147,7 @@ async def test_a_client_certificate_is_shown_to_the_broker_that_wants_one(
         async with receiving(both, engine) as receiver:
             assert receiver.source.up
     finally:
-        broker.stop()
+        broker.kill9()
 
 
 async def test_tls_to_a_port_without_it_is_named(mosquitto: Mosquitto, engine: Connect) -> None:

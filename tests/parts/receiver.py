@@ -6,7 +6,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from groundstation.link.mqtt import Connect, MqttSource
+from groundstation.link.mqtt import Connect, MqttSource, connect_mqtt_5, connect_mqtt_311
+from groundstation.link.mqtt5_connection import Mqtt5Connection
 from groundstation.link.publisher import Outgoing, Publisher
 from groundstation.link.settings import LinkSettings
 from groundstation.pipeline import Inbox
@@ -14,6 +15,9 @@ from groundstation.telemetry.packet import Fate, Message
 
 TOPIC = "gs/v1/hko/try-sat/telemetry"
 PATIENCE_S = 20.0
+
+ENGINES_OF_MQTT_5: dict[str, Connect] = {"mqtt5": Mqtt5Connection, "aiomqtt-5": connect_mqtt_5}
+ENGINES = {**ENGINES_OF_MQTT_5, "aiomqtt-3.1.1": connect_mqtt_311}
 
 
 def link_settings(port: int, **changes: Any) -> LinkSettings:
