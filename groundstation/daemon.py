@@ -19,7 +19,7 @@ from typing import Protocol
 
 from groundstation import __version__
 from groundstation.archive.migrate import migrate
-from groundstation.archive.writer import Writer
+from groundstation.archive.writer import ArchiveUnavailableError, Writer
 from groundstation.checkup import checkup
 from groundstation.config import Config
 from groundstation.link.mqtt import MqttSource
@@ -150,7 +150,11 @@ class Daemon:
                 found += await asyncio.to_thread(find_passes, self.config.elements, site, start, end)
             self.watch.passes = tuple(found)
             self._predicted = True
-            await writer.save_passes(found)
+            try:
+                await writer.save_passes(found, window=(datetime.now(UTC), end))
+            except ArchiveUnavailableError as error:
+                # The passes are known and will be told; the archive gets them with the next prediction.
+                log.warning("predicted passes are not in the archive yet: %s", error)
             log.info(
                 "%d passes predicted for the next %.0f h",
                 len(self.watch.upcoming(datetime.now(UTC))),
