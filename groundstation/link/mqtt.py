@@ -79,6 +79,7 @@ class MqttSource:
         self.ready = asyncio.Event()  # set by the first confirmed subscription
         self._on_status = on_status
         self._ours = settings.topic_prefix + "/"
+        self._depth = settings.topic_prefix.count("/")
         self._left_behind: set[str] = set()  # filters of an earlier prefix, for this connection
         self._engines = engines or usual_engines()
         self._engine = 0  # the one to try next
@@ -187,13 +188,14 @@ class MqttSource:
         now_us = time.time_ns() // 1000
         self.received_bytes += len(payload)
         self.last_message_at_us = now_us
-        if not topic.startswith(self._ours):
-            self._leave_behind(topic)
-        elif topic.endswith("/status"):
+        levels = topic.count("/") - self._depth if topic.startswith(self._ours) else 0
+        if levels == 2 and topic.endswith("/status"):
             if self._on_status is not None:
                 self._on_status(topic, payload, retained)
             acknowledge()
             return
+        if levels != 3:
+            self._leave_behind(topic)
         self._inbox.put(Message(self.settings.name, topic, payload, now_us, qos, retained, acknowledge))
         connection = self._connection
         assert connection is not None
@@ -211,7 +213,8 @@ class MqttSource:
         configuration, nor does it go on for ever.
         """
         former = former_filter(topic)
-        if former is not None and former not in self._left_behind and self._connection is not None:
+        ours = {each.topic_filter for each in self.subscriptions}
+        if former is not None and former not in self._left_behind | ours and self._connection is not None:
             self._left_behind.add(former)
             self._connection.unsubscribe(former)
             log.warning("link %s: %s is left from another topic_prefix: unsubscribed", self.settings.name, former)

@@ -34,6 +34,7 @@ from groundstation.link.settings import LinkSettings
 from groundstation.telemetry.packet import ignore_acknowledgement
 
 BUFFER_BYTES = 1 << 18  # the most that is read at once; grows while a packet is larger
+TOLERATED_PACKET = 16 * LARGEST_PACKET  # from a broker that does not heed what we advertise
 SUBSCRIBE_ID, UNSUBSCRIBE_ID = 1, 2
 CONNACK = 0x20
 PINGREQ = mqtt5.PingReqPacket().write()
@@ -216,8 +217,8 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
             self._view[: len(left)] = left
             self._start, self._end = 0, len(left)
         elif self._end == len(self._memory) and not self._leaving:
-            if whole_size(self._view) > LARGEST_PACKET:
-                self._break_off("a packet larger than we allow")
+            if whole_size(self._view) > TOLERATED_PACKET:
+                self._break_off("a packet larger than we take")
                 return
             self._memory = self._memory + bytes(len(self._memory))
             self._view = memoryview(self._memory)

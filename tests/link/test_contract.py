@@ -310,18 +310,19 @@ async def test_only_topics_of_ours_are_received(mosquitto: Mosquitto, engine: Co
         assert message.payload == b"ours"
 
 
+@pytest.mark.parametrize("prefix", ["new/v2", "gs"])
 async def test_a_changed_prefix_takes_effect_in_the_session_that_stays(
-    mosquitto: Mosquitto, engine: Connect, caplog: pytest.LogCaptureFixture
+    mosquitto: Mosquitto, engine: Connect, caplog: pytest.LogCaptureFixture, prefix: str
 ) -> None:
     async with receiving_politely(link_settings(mosquitto.port), engine):
         pass
     await publish(mosquitto.port, numbered(3))
-    async with receiving_politely(link_settings(mosquitto.port, topic_prefix="new/v2"), engine) as receiver:
+    async with receiving_politely(link_settings(mosquitto.port, topic_prefix=prefix), engine) as receiver:
         left = await receiver.take(3)  # what lay in the session is not lost: its topic says where it belongs
         assert [message.topic for message in left] == [TOPIC] * 3
         await eventually(lambda: "Received UNSUBSCRIBE" in mosquitto.log.read_text())
         await publish(mosquitto.port, [b"old"])
-        await publish(mosquitto.port, [b"new"], topic="new/v2/hko/try-sat/telemetry")
+        await publish(mosquitto.port, [b"new"], topic=f"{prefix}/hko/try-sat/telemetry")
         (message,) = await receiver.take(1)
         for each in (*left, message):
             each.acknowledge()

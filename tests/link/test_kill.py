@@ -13,7 +13,7 @@ from groundstation.link.publisher import Outgoing, Publisher
 from tests.parts.mosquitto import Mosquitto
 from tests.parts.receiver import ENGINES, TOPIC, eventually, link_settings, numbered
 
-COUNT, RATE_HZ, KILLS = 5000, 2500, 3
+COUNT, RATE_HZ, KILLS = 4000, 2500, 3
 
 
 async def paced() -> AsyncIterator[Outgoing]:

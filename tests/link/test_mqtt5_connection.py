@@ -1,0 +1,66 @@
+"""What is this engine's own: taking packets out of a stream, whatever the pieces they come in."""
+
+import mqtt5
+import pytest
+
+from groundstation.link.mqtt5_connection import BUFFER_BYTES, TOLERATED_PACKET, Mqtt5Connection, whole_size
+from tests.parts.receiver import TOPIC, eventually, link_settings, payloads, receiving
+from tests.parts.scripted_broker import Client, scripted_broker
+
+
+def published(payload: bytes, packet_id: int = 1) -> bytes:
+    return mqtt5.PublishPacket(TOPIC, payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=packet_id).write()
+
+
+@pytest.mark.parametrize("piece", [1, 7, 100])
+async def test_packets_come_whole_from_pieces_of_any_size(piece: int) -> None:
+    stream = b"".join(published(b"x" * length, length + 1) for length in range(60))
+
+    async def speak(client: Client) -> None:
+        await client.connect_and_subscribe()
+        for start in range(0, len(stream), piece):
+            await client.say(stream[start : start + piece])
+        await client.gone()
+
+    async with scripted_broker(speak) as port, receiving(link_settings(port), Mqtt5Connection) as receiver:
+        messages = await receiver.take(60)
+        assert payloads(messages) == [b"x" * length for length in range(60)]
+
+
+@pytest.mark.parametrize("length", [BUFFER_BYTES - 40, BUFFER_BYTES, 5 * BUFFER_BYTES])
+async def test_a_packet_larger_than_the_buffer_comes_whole_between_others(length: int) -> None:
+    async def speak(client: Client) -> None:
+        await client.connect_and_subscribe()
+        for number, payload in enumerate((b"before", bytes(length), b"after", bytes(length), b"last"), 1):
+            await client.say(published(payload, number))
+        await client.gone()
+
+    async with scripted_broker(speak) as port, receiving(link_settings(port), Mqtt5Connection) as receiver:
+        assert [len(payload) for payload in payloads(await receiver.take(5))] == [6, length, 5, length, 4]
+
+
+async def test_a_packet_that_announces_far_too_much_ends_the_connection_before_it_is_read() -> None:
+    async def speak(client: Client) -> None:
+        await client.connect_and_subscribe()
+        await client.say(b"\x32\xff\xff\xff\x7f" + bytes(2 * BUFFER_BYTES))
+        await client.gone()
+
+    async with scripted_broker(speak) as port, receiving(link_settings(port), Mqtt5Connection) as receiver:
+        await eventually(lambda: receiver.source.disconnects["protocol"] >= 1)
+
+
+async def test_a_whole_packet_that_is_wrong_within_is_not_waited_for() -> None:
+    async def speak(client: Client) -> None:
+        await client.connect_and_subscribe()
+        await client.say(b"\x32\x05\x00\x50abc")  # a topic of 80 bytes in a packet of 5
+        await client.gone()
+
+    async with scripted_broker(speak) as port, receiving(link_settings(port), Mqtt5Connection) as receiver:
+        await eventually(lambda: receiver.source.disconnects["protocol"] >= 1)
+
+
+def test_the_length_of_a_packet_is_known_as_soon_as_its_head_is() -> None:
+    assert whole_size(memoryview(b"\xd0\x00")) == 2
+    assert whole_size(memoryview(b"\x32\x80\x01")) == 3 + 128
+    assert whole_size(memoryview(b"\x32\xff\xff\xff\x7f")) == 5 + 268_435_455 > TOLERATED_PACKET
+    assert whole_size(memoryview(b"\x32\x80")) > 2
