@@ -4,6 +4,7 @@
     latest                   the newest value of each parameter, from realtime packets alone
     quarantine               messages that could not become packets, whole, with the reason
     pass                     predicted passes, each under one number while its times move
+    contact                  the passes that each station takes, under one number while plans are made again
     elements, definition     every element set and every definition that was ever used
 
 A packet is known by satellite, generation time and the digest of its frame. Its own row says which station was first;
@@ -149,4 +150,22 @@ passes = Table(
     Column("predicted_at", Time, nullable=False),
     Index(None, "culmination"),
     sqlite_autoincrement=True,  # a number is never given twice: calendars and recordings name passes by it
+)
+
+contact = Table(
+    "contact",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("station", Text, nullable=False),
+    Column("satellite", Text, nullable=False),
+    Column("norad_id", Integer, nullable=False),
+    Column("pass_id", BigInteger),  # the pass that it takes; NULL where that is not kept yet
+    Column("starts_at", Time, nullable=False),
+    Column("ends_at", Time, nullable=False),
+    Column("max_elevation_deg", Double, nullable=False),
+    Column("weight", Double, nullable=False),  # as it was when the contact was chosen
+    Column("state", Text, nullable=False),  # planned, committed, cancelled
+    Column("planned_at", Time, nullable=False),
+    Index(None, "state", "ends_at"),
+    sqlite_autoincrement=True,
 )

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from sqlalchemy import Connection
 
 from groundstation.archive.batch import Batch, write_batch
+from groundstation.archive.contacts import keep_plans
 from groundstation.archive.engine import (
     FAILURES,
     ArchiveUnavailableError,
@@ -22,11 +23,12 @@ from groundstation.archive.engine import (
 )
 from groundstation.archive.predictions import keep_passes
 from groundstation.archive.provenance import keep_definitions, keep_elements
+from groundstation.orbit.contacts import Plan
 from groundstation.orbit.elements import Elements
 from groundstation.telemetry.definition import Definition
 from groundstation.telemetry.packet import Fate, Packet, Rejection
 
-if TYPE_CHECKING:  # Skyfield takes half a second to import, and only an annotation needs it here
+if TYPE_CHECKING:  # Skyfield takes half a second to import, and only annotations need it here
     from groundstation.orbit.passes import Pass
 
 __all__ = ["ArchiveUnavailableError", "Writer"]
@@ -102,6 +104,12 @@ class Writer:
         begun are forgotten.
         """
         return await self._in_thread(lambda: self._transact(lambda c: keep_passes(c, passes, now_us(), window)))
+
+    async def save_plans(
+        self, plans: Mapping[str, Plan], pass_numbers: Mapping["Pass", int], now: datetime
+    ) -> dict[str, list[int]]:
+        """Keep each station's plan and return its contacts' numbers in order: the old ones where they were known."""
+        return await self._in_thread(lambda: self._transact(lambda c: keep_plans(c, plans, pass_numbers, now)))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -25,8 +25,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import accumulate, pairwise
 from math import radians, sin
+from typing import TYPE_CHECKING
 
-from groundstation.orbit.passes import Pass
+if TYPE_CHECKING:  # Skyfield takes half a second to import, and only annotations need it here
+    from groundstation.orbit.passes import Pass
 
 LONGEST_S = 900.0  # what low orbits give at most; a pass of hours shall not be worth a day of others
 LEAST_SINE = 0.01  # a pass along the horizon is worth little, not nothing
@@ -72,7 +74,7 @@ class Commitment:
 class Contact:
     """A planned use of a pass by one station."""
 
-    of: Pass
+    of: "Pass"
     start: datetime  # AOS, or the beginning of the plan for a pass under way
     end: datetime  # LOS, or the end of the plan where it is unknown
     weight: float
@@ -86,7 +88,7 @@ class Contact:
 class Skipped:
     """A pass that the station does not take."""
 
-    of: Pass
+    of: "Pass"
     reason: Skip
     why: str  # for people, with the figures
     weight: float | None = None  # None where it was not weighed
@@ -103,7 +105,7 @@ class Plan:
 
 
 def choose_contacts(
-    passes: Iterable[Pass],
+    passes: Iterable["Pass"],
     committed: Sequence[Commitment],
     rules: ContactRules,
     window: tuple[datetime, datetime],
@@ -136,7 +138,7 @@ def choose_contacts(
     )
 
 
-def offer(one: Pass, start: datetime, end: datetime) -> Contact:
+def offer(one: "Pass", start: datetime, end: datetime) -> Contact:
     """Return the whole use of a pass that is left; an edge that is unknown lies at the plan's own."""
     begins = start if one.aos is None else max(one.aos, start)
     return Contact(one, begins, end if one.los is None else one.los, 0.0)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from groundstation.archive.engine import open_engine
 from groundstation.archive.migrate import MIGRATIONS, ArchiveVersionError, back_up, migrate
@@ -23,6 +24,7 @@ NAMES = {
     "postgresql": "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace",
 }
 VIEWS = {"telemetry", "telemetry_latest"}
+HEAD = ScriptDirectory(str(MIGRATIONS)).get_current_head()  # the newest revision that there is
 
 
 def names(place: Place) -> set[str]:
@@ -84,7 +86,7 @@ def test_an_archive_of_a_newer_version_is_refused_in_one_line(place: Place) -> N
 UPGRADE = """
 from alembic import op
 
-revision, down_revision = "0002", "0001"
+revision, down_revision = "further", {head!r}
 
 
 def upgrade():
@@ -100,7 +102,7 @@ def further(tmp_path: Path) -> Callable[[str], Path]:
 
     def write(last: str) -> Path:
         folder = shutil.copytree(MIGRATIONS, tmp_path / "migrations", dirs_exist_ok=True)
-        (folder / "versions" / "0002_further.py").write_text(UPGRADE.format(last=last))
+        (folder / "versions" / "further.py").write_text(UPGRADE.format(head=HEAD, last=last))
         return folder
 
     return write
@@ -111,11 +113,11 @@ async def test_an_upgrade_that_fails_half_way_changes_nothing(place: Place, furt
         await writer.store([packet(1)], [])
     with pytest.raises(ArchiveUnavailableError, match="missing"):
         migrate(place.url, place.password_file, migrations=further("DROP TABLE missing"))
-    assert place.rows("SELECT version_num FROM alembic_version") == [("0001",)]
+    assert place.rows("SELECT version_num FROM alembic_version") == [(HEAD,)]
     assert place.count("packet") == 1
     assert "further" not in names(place)
     migrate(place.url, place.password_file, migrations=further("DROP TABLE further"))
-    assert place.rows("SELECT version_num FROM alembic_version") == [("0002",)]
+    assert place.rows("SELECT version_num FROM alembic_version") == [("further",)]
     assert place.count("packet") == 0
     with pytest.raises(ArchiveVersionError):
         place.migrate()
@@ -128,10 +130,10 @@ async def test_an_existing_file_is_copied_before_its_upgrade(
     async with file.writer() as writer:
         await writer.store([packet(1)], [])
     migrate(file.url, backup=backup, migrations=further("DELETE FROM packet"))
-    copy = Place(f"{file.url}.before-upgrade-from-0001")
+    copy = Place(f"{file.url}.before-upgrade-from-{HEAD}")
     if backup:
         assert copy.count("packet") == 1
-        assert copy.rows("SELECT version_num FROM alembic_version") == [("0001",)]
+        assert copy.rows("SELECT version_num FROM alembic_version") == [(HEAD,)]
     else:
         with pytest.raises(ArchiveUnavailableError):
             copy.count("packet")
