@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 EARTH_RAD_S = 7.2921158553e-5  # of the angle that theta_GMST1982 returns; knots take up what this leaves
 MU_KM3_S2 = 398600.8  # WGS72, as SGP4
 KNOT_S = 21600.0
+BEFORE_LEAP_S = 1e-6
 DAY_S = 86400.0
 UNIX_JD = 2440587.5
 UNIX = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,8 +74,11 @@ def observer(site: Site, start: datetime, end: datetime, rotation: EarthRotation
     days, in_day = divmod(start - UNIX, timedelta(days=1))
     # The tables have a row for each midnight: knots that include them make linear interpolation exact.
     first, last = ((start - UNIX).total_seconds() + s for s in (-beyond_s, window_s + beyond_s))
-    knots = np.arange(first // KNOT_S, last // KNOT_S + 2) * KNOT_S - days * 86400.0
-    times = rotation.scale.utc(start.year, start.month, start.day, 0, 0, knots)
+    knots = np.arange(first // KNOT_S, last // KNOT_S + 2) * KNOT_S - days * DAY_S
+    # UTC jumps against the earth where a leap second was inserted before midnight.
+    knots = np.union1d(knots, knots[knots % DAY_S == 0] - BEFORE_LEAP_S)
+    # Day by day, as datetime counts them: a leap second must not shift what comes after it.
+    times = rotation.scale.utc(start.year, start.month, start.day + knots // DAY_S, 0, 0, knots % DAY_S)
     knots -= in_day.total_seconds()
     turn, _ = theta_GMST1982(times.whole, times.ut1_fraction)
     origin, pole_x, pole_y = (np.broadcast_to(angle, knots.shape) * ASEC2RAD for angle in times.polar_motion_angles())

@@ -11,7 +11,7 @@ from math import factorial
 import numpy as np
 
 from groundstation.orbit.fleet import Flags, Fleet, Index, States
-from groundstation.orbit.observer import EARTH_RAD_S, MU_KM3_S2, Array
+from groundstation.orbit.observer import DAY_S, EARTH_RAD_S, MU_KM3_S2, Array
 from groundstation.orbit.sight import length, sight
 
 STEP_LEAST_S, STEP_MOST_S = 300.0, 7200.0
@@ -22,6 +22,7 @@ SLACK_KM = 25.0
 FASTER = 1.05  # than the mean elements say, at perigee
 J2, EARTH_KM = 1.082616e-3, 6378.135  # WGS72, as SGP4
 HALVINGS = 44
+PATH_POINTS = 48
 MINUTE_S = 60.0
 
 POINTS = np.linspace(0.0, 1.0, PARTS + 1)
@@ -45,6 +46,9 @@ class Spans:
     index: Index
     low_s: Array
     high_s: Array
+
+    def take(self, rows: Flags) -> "Spans":
+        return Spans(self.index[rows], self.low_s[rows], self.high_s[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,25 +122,54 @@ def _grid(fleet: Fleet, spans: Spans) -> tuple[Index, Array]:
 
 
 def valid(fleet: Fleet, spans: Spans) -> Spans:
-    """Return the parts of the spans in which SGP4 gives no error, to the microsecond."""
+    """Return the part of each span, to the microsecond, that SGP4 reaches from the epoch without an error.
+
+    Beyond an error it may return numbers again, of an orbit that a decayed satellite is not on.
+    """
+    epoch_s = _epochs(fleet, spans)
+    reached = _reached(fleet, spans, epoch_s)
+    spans, epoch_s = spans.take(reached), epoch_s[reached]
     row, at_s = _grid(fleet, spans)
     failed = fleet.states(spans.index[row], at_s).failed
     if not failed.any():
         return spans
     same = row[1:] == row[:-1]
     change = np.flatnonzero(same & (failed[1:] != failed[:-1]))
-    good_s = np.where(failed[change], at_s[change + 1], at_s[change])
-    bad_s = np.where(failed[change], at_s[change], at_s[change + 1])
-    for _ in range(HALVINGS):
-        middle_s = (good_s + bad_s) / 2
-        fails = fleet.states(spans.index[row[change]], middle_s).failed
-        good_s, bad_s = np.where(fails, good_s, middle_s), np.where(fails, middle_s, bad_s)
+    edge_s = _error_edges(fleet, spans.index[row[change]], at_s[change], at_s[change + 1], failed[change])
     first = np.flatnonzero(~failed & np.concatenate([[True], ~same | failed[:-1]]))
     last = np.flatnonzero(~failed & np.concatenate([~same | failed[1:], [True]]))
     low_s, high_s = at_s.copy(), at_s.copy()
-    low_s[change[failed[change]] + 1] = good_s[failed[change]]
-    high_s[change[~failed[change]]] = good_s[~failed[change]]
-    return Spans(spans.index[row[first]], low_s[first], high_s[last])
+    low_s[change[failed[change]] + 1] = edge_s[failed[change]]
+    high_s[change[~failed[change]]] = edge_s[~failed[change]]
+    start_s = np.clip(epoch_s, spans.low_s, spans.high_s)[row[first]]
+    keep = (low_s[first] <= start_s) & (high_s[last] >= start_s)
+    return Spans(spans.index[row[first]], low_s[first], high_s[last]).take(keep)
+
+
+def _error_edges(fleet: Fleet, index: Index, before_s: Array, after_s: Array, fails_before: Flags) -> Array:
+    """Return the last good time next to each change between error and no error."""
+    good_s, bad_s = np.where(fails_before, after_s, before_s), np.where(fails_before, before_s, after_s)
+    for _ in range(HALVINGS):
+        middle_s = (good_s + bad_s) / 2
+        fails = fleet.states(index, middle_s).failed
+        good_s, bad_s = np.where(fails, good_s, middle_s), np.where(fails, middle_s, bad_s)
+    return good_s
+
+
+def _epochs(fleet: Fleet, spans: Spans) -> Array:
+    satrecs = [fleet.satrecs[which] for which in spans.index.tolist()]
+    pairs = np.array([(one.jdsatepoch, one.jdsatepochF) for one in satrecs]).reshape(-1, 2)
+    whole, fraction = pairs.T
+    return ((whole - fleet.observer.jd_whole) + (fraction - fleet.observer.jd_fraction)) * DAY_S
+
+
+def _reached(fleet: Fleet, spans: Spans, epoch_s: Array) -> Flags:
+    """Return whether SGP4 comes from the epoch to the span without an error."""
+    near_s = np.clip(epoch_s, spans.low_s, spans.high_s)
+    path_s = epoch_s[:, None] + (near_s - epoch_s)[:, None] * np.linspace(0, 1, PATH_POINTS)
+    failed = fleet.states(np.repeat(spans.index, PATH_POINTS), path_s.ravel()).failed
+    reached: Flags = ~failed.reshape(-1, PATH_POINTS).max(axis=1, initial=False)
+    return reached
 
 
 def _worth_searching(fleet: Fleet, spans: Spans, row: Index, at_s: Array, states: States) -> Index:

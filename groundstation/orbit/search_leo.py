@@ -89,7 +89,8 @@ def mean_elements(fleet: Fleet) -> tuple[Mean, Flags]:
         cos_i=np.cos(inclo),
     )
     low = (near > 0) & (ecco < ECCENTRICITY_MOST) & (rate * DAY_S / TURN >= MEAN_MOTION_LEAST_REV_DAY)
-    return mean, low & ~failed & (np.abs(surplus) < DRAG_PHASE_MOST_RAD)
+    aloft = nm < xke  # a mean radius under one earth radius means that SGP4 has lost a decayed satellite
+    return mean, low & aloft & ~failed & (np.abs(surplus) < DRAG_PHASE_MOST_RAD)
 
 
 def _attributes(s: Satrec) -> tuple[float, ...]:

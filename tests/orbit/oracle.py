@@ -6,7 +6,7 @@ the window, and the window is searched a revolution further on both sides, so th
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,9 @@ from groundstation.orbit.site import Site
 Array = NDArray[np.float64]
 Curve = Callable[[Array], Array]
 
+UNIX, UNIX_JD = datetime(1970, 1, 1, tzinfo=UTC), 2440587.5
 STEP_RAD = 0.03  # a step turns the satellite by this much at perigee: 27 s in low orbit
-HALVINGS = 48  # of a step of minutes: well under a microsecond
+HALVINGS = 34  # of a step of minutes: well under a microsecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,9 @@ class Sky:
 
     def look(self, at_s: Array) -> tuple[Array, Array, Array]:
         """Return elevation and azimuth in radians and range in km; NaN where SGP4 fails."""
-        day = self.start
-        seconds = day.second + day.microsecond / 1e6 + np.asarray(at_s)
-        times = self.scale.utc(day.year, day.month, day.day, day.hour, day.minute, seconds)
+        midnight_s = (self.start - self.start.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
+        days, seconds = np.divmod(np.asarray(at_s) + midnight_s, 86400)  # as datetime counts: no leap second between
+        times = self.scale.utc(self.start.year, self.start.month, self.start.day + days, 0, 0, seconds)
         # Precession and nutation turn the satellite and the place alike, and cost a hundred times the rest.
         times.gast, times.M, times.MT = times.tt * 0.0, np.identity(3), np.identity(3)
         position = (self.satellite - self.place).at(times)
@@ -123,7 +124,7 @@ def find_arcs(sky: Sky, mask_deg: float, window_s: float) -> list[Arc]:
     nodes = np.linspace(-beyond, window_s + beyond, int((window_s + 2 * beyond) / sky.step_s) + 2)
     nodes = np.union1d(nodes, extremes(sky.elevation, nodes, sky.elevation(nodes), sky.difference_s))
     height = sky.elevation(nodes) - mask
-    known = np.isfinite(height)
+    known = _since_epoch(sky, nodes, np.isfinite(height))
     above = np.where(known, height, -1.0) >= 0
     changes = np.flatnonzero(above[1:] != above[:-1])
     clean = known[changes] & known[changes + 1]
@@ -138,16 +139,29 @@ def find_arcs(sky: Sky, mask_deg: float, window_s: float) -> list[Arc]:
     return [arc for arc in arcs if arc is not None]
 
 
+def _since_epoch(sky: Sky, nodes: Array, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which nodes SGP4 reaches from the epoch without an error: beyond one its numbers mean nothing."""
+    model = sky.satellite.model
+    days = (sky.start - UNIX).total_seconds() / 86400 + UNIX_JD
+    epoch_s = ((model.jdsatepoch - days) + model.jdsatepochF) * 86400
+    begin = int(np.searchsorted(nodes, epoch_s))
+    gap = np.linspace(epoch_s, np.clip(epoch_s, nodes[0], nodes[-1]), 500)
+    if np.isnan(sky.elevation(gap)).any():
+        return np.zeros(len(nodes), bool)
+    before, after = known[:begin], known[begin:]
+    return np.concatenate([np.logical_and.accumulate(before[::-1])[::-1], np.logical_and.accumulate(after)])
+
+
 def _arc(sky: Sky, nodes: Array, aos: float, los: float, window_s: float) -> Arc | None:
     low = aos if np.isfinite(aos) else max(nodes[0], 0.0)
     high = los if np.isfinite(los) else min(nodes[-1], window_s)
     if high <= 0 or low >= window_s or low > high:
         return None
     inside = np.concatenate([[low], nodes[(nodes > low) & (nodes < high)], [high]])
-    distance = sky.range(inside)
-    inside_closest = np.concatenate(
-        [inside, np.clip(extremes(sky.range, inside, distance, sky.difference_s), low, high)]
-    )
+    # One step further on both sides: the range may fall on from AOS and rise again before the first node.
+    around = np.concatenate([[low - sky.step_s], inside, [high + sky.step_s]])
+    turns = extremes(sky.range, around, sky.range(around), sky.difference_s)
+    inside_closest = np.concatenate([inside, turns[(turns > low) & (turns < high)]])
     return Arc(
         aos_s=float(aos) if np.isfinite(aos) else None,
         los_s=float(los) if np.isfinite(los) else None,

@@ -36,6 +36,15 @@ def verification_text() -> str:
     return "\n".join(f"{one}\n{two}" for one, two in whole)
 
 
+def verification_sets() -> list[Elements]:
+    """Return the verification sets whose checksums are right, the first of each object."""
+    lines = verification_text().splitlines()
+    pairs = zip(lines[::2], lines[1::2], strict=True)
+    right = [pair for pair in pairs if all(int(line[68]) == checksum(line) for line in pair)]
+    every = [parse_elements("\n".join(pair), "SGP4-VER.TLE")[0] for pair in right]
+    return list({one.norad_id: one for one in reversed(every)}.values())
+
+
 def with_checksums(text: str) -> str:
     """Return the set with both checksums made right again after a deliberate change."""
     lines = text.splitlines()
