@@ -11,8 +11,12 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from groundstation import __version__
+
+if TYPE_CHECKING:  # `groundstation --help` need not wait for numpy
+    from groundstation.pass_query import Asked
 
 FAILED, ASKED_WRONGLY = 1, 2
 
@@ -71,11 +75,7 @@ def parser() -> argparse.ArgumentParser:
     passes = add("passes", passes_command, "list the coming passes")
     with_config(passes)
     passes.add_argument("satellites", nargs="*", metavar="SATELLITE", help="slugs or catalogue numbers; all by default")
-    passes.add_argument("--site", help="a station of the configuration, or LAT,LON[,ALT_M]")
-    passes.add_argument("--mask", type=float, metavar="DEG", help="elevation at which a pass begins and ends")
-    passes.add_argument(
-        "--elements", type=Path, nargs="+", metavar="FILE", help="element sets instead of the station's"
-    )
+    with_prediction(passes)
     passes.add_argument("--from", dest="start", type=moment, metavar="ISO", help="begin there instead of now")
     passes.add_argument("--to", dest="end", type=moment, metavar="ISO", help="end there instead of 24 h later")
     passes.add_argument("--format", choices=("table", "json", "csv"), default="table")
@@ -103,6 +103,15 @@ def with_config(sub: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="groundstation.toml; else the one in this directory, in /etc/groundstation, or the shipped one",
+    )
+
+
+def with_prediction(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--site", help="a station of the configuration, or LAT,LON[,ALT_M]")
+    sub.add_argument("--mask", type=float, metavar="DEG", help="elevation at which a pass begins and ends")
+    sub.add_argument("--elements", type=Path, nargs="+", metavar="FILE", help="element sets instead of the station's")
+    sub.add_argument(
+        "--ut1", choices=("iers", "builtin"), default="iers", help="the earth's rotation: measured, or Skyfield's"
     )
 
 
@@ -156,6 +165,7 @@ def check_command(options: argparse.Namespace) -> int:
 
 
 def passes_command(options: argparse.Namespace) -> int:
+    from groundstation.config import load_config
     from groundstation.pass_list import as_csv, as_json, as_table, console
     from groundstation.pass_query import query_passes
 
@@ -164,15 +174,8 @@ def passes_command(options: argparse.Namespace) -> int:
     end = options.end or start + timedelta(hours=24)
     if end <= start:
         raise UsageError(f"--to: found {end.isoformat()}, expected later than --from, {start.isoformat()}")
-    found = query_passes(
-        config_path(options),
-        satellites=options.satellites,
-        site=options.site,
-        mask_deg=options.mask,
-        element_files=options.elements,
-        start=start,
-        end=end,
-    )
+    found = query_passes(load_config(config_path(options)), asked(options, options.satellites), start, end)
+    warn(found.warnings)
     if options.format == "json":
         print(as_json(found.passes))
     elif options.format == "csv":
@@ -180,6 +183,18 @@ def passes_command(options: argparse.Namespace) -> int:
     else:
         console().print(as_table(found.passes, now, found.names, title=found.title))
     return 0
+
+
+def asked(options: argparse.Namespace, satellites: Sequence[str]) -> "Asked":
+    from groundstation.pass_query import Asked
+
+    return Asked(satellites, options.site, options.mask, options.elements, options.ut1)
+
+
+def warn(lines: Sequence[str]) -> None:
+    """Tell people what is doubtful, beside the output and not in it."""
+    for line in lines:
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def record_command(options: argparse.Namespace) -> int:

@@ -1,70 +1,91 @@
 """Which passes were asked for: satellites, site, mask and elements from the command line over a configuration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from groundstation.config import Config, ConfigError, load_config, load_elements
+from groundstation.config import Config, ConfigError, load_elements
+from groundstation.orbit.earth_rotation import Ut1Source, earth_rotation, why_stale
 from groundstation.orbit.elements import Elements, ElementsError, newest
 from groundstation.orbit.passes import Pass, find_passes
 from groundstation.orbit.site import Site
+
+OLD_AFTER_DAYS = 14  # SGP4 is good for about two weeks; the alert ElementsExpired says so too
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line says about a prediction; None is what the configuration says."""
+
+    satellites: Sequence[str] = ()  # slugs or catalogue numbers; all where none is named
+    site: str | None = None
+    mask_deg: float | None = None
+    element_files: Sequence[Path] | None = None
+    ut1: Ut1Source = "iers"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     passes: tuple[Pass, ...]
+    site: Site
     names: Mapping[str, str]  # a satellite's name by slug
     title: str
+    warnings: tuple[str, ...]  # what makes the times doubtful, one line each
 
 
-def query_passes(
-    config_file: Path,
-    *,
-    satellites: Sequence[str],
-    site: str | None,
-    mask_deg: float | None,
-    element_files: Sequence[Path] | None,
-    start: datetime,
-    end: datetime,
-) -> Found:
-    """Return the passes of `satellites` (all where none is named) over `site` (the first where none is).
+def query_passes(config: Config, asked: Asked, start: datetime, end: datetime) -> Found:
+    """Return the passes in the window of the satellites over the site that were asked for.
 
     Raises ConfigError with one line for each thing that was asked wrongly.
     """
-    config = load_config(config_file)
-    elements = elements_of(element_files) if element_files else config.elements
-    where = site_of(config, site, mask_deg)
-    wanted = [one for one in elements if not satellites or {one.name, str(one.norad_id)} & set(satellites)]
-    unknown = sorted(set(satellites) - {one.name for one in elements} - {str(one.norad_id) for one in elements})
-    if unknown:
-        raise ConfigError([f"SATELLITE: found {why_no_passes(config, slug)}" for slug in unknown])
-    title = f"{where.name}, mask {where.mask_deg:g}°, {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
-    names = {slug: definition.name for slug, definition in config.definitions.items()}
-    return Found(tuple(find_passes(wanted, where, start, end)), names, title)
-
-
-def elements_of(files: Sequence[Path]) -> tuple[Elements, ...]:
+    wanted, where = elements_asked(config, asked), site_asked(config, asked)
     try:
-        return tuple(newest(one for file in files for one in load_elements(file)).values())
+        passes = find_passes(wanted, where, start, end, ut1=asked.ut1)
     except ElementsError as error:
         raise ConfigError([str(error)]) from error
+    return Found(
+        passes=tuple(passes),
+        site=where,
+        names={slug: definition.name for slug, definition in config.definitions.items()},
+        title=f"{where.name}, mask {where.mask_deg:g}°, {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC",
+        warnings=tuple(doubts(wanted, start, end, asked.ut1)),
+    )
 
 
-def site_of(config: Config, site: str | None, mask_deg: float | None) -> Site:
-    """Return a station of the configuration by slug, or the place `LAT,LON[,ALT_M]`."""
+def elements_asked(config: Config, asked: Asked) -> list[Elements]:
+    """Return the element sets of the satellites, each named by slug or by catalogue number."""
+    known = elements_of(asked.element_files, config) if asked.element_files else config.elements
+    unknown = sorted(set(asked.satellites) - {name for one in known for name in (one.name, str(one.norad_id))})
+    if unknown:
+        raise ConfigError([f"SATELLITE: found {why_no_passes(config, known, slug)}" for slug in unknown])
+    return [one for one in known if not asked.satellites or {one.name, str(one.norad_id)} & set(asked.satellites)]
+
+
+def elements_of(files: Iterable[Path], config: Config) -> tuple[Elements, ...]:
+    """Return the newest set of each object in `files`: under our slug where a definition has its number."""
+    try:
+        found = newest(one for file in files for one in load_elements(file))
+    except ElementsError as error:
+        raise ConfigError([str(error)]) from error
+    slugs = {number: slug for slug, definition in config.definitions.items() for number in definition.norad_ids}
+    return tuple(replace(one, name=slugs.get(number, one.name)) for number, one in found.items())
+
+
+def site_asked(config: Config, asked: Asked) -> Site:
+    """Return a station of the configuration by slug (the first where none is named), or the place `LAT,LON[,ALT_M]`."""
     sites = config.sites
-    if site is None:
+    if asked.site is None:
         where = next(iter(sites.values()))
-    elif site in sites:
-        where = sites[site]
+    elif asked.site in sites:
+        where = sites[asked.site]
     else:
-        where = place(site, sites)
-    if mask_deg is None:
+        where = place(asked.site, sites)
+    if asked.mask_deg is None:
         return where
-    if not 0 <= mask_deg < 90:
-        raise ConfigError([f"--mask: found {mask_deg:g}, expected 0 to 90 degrees"])
-    return replace(where, mask_deg=mask_deg)
+    if not 0 <= asked.mask_deg < 90:
+        raise ConfigError([f"--mask: found {asked.mask_deg:g}, expected 0 to 90 degrees"])
+    return replace(where, mask_deg=asked.mask_deg)
 
 
 def place(text: str, sites: Mapping[str, Site]) -> Site:
@@ -77,10 +98,32 @@ def place(text: str, sites: Mapping[str, Site]) -> Site:
         raise ConfigError([f"--site: found {text}, expected {expected}"]) from error
 
 
-def why_no_passes(config: Config, slug: str) -> str:
+def why_no_passes(config: Config, known: Iterable[Elements], slug: str) -> str:
     definition = config.definitions.get(slug)
     if definition is None:
-        return f"{slug}, expected one of {', '.join(sorted(one.name for one in config.elements))}"
+        return f"{slug}, expected one of {', '.join(sorted({one.name for one in known}))}"
     if definition.status == "decayed":
         return f"{slug}, which has decayed: it has no passes"
     return f"{slug}, which has no elements in {config.settings.elements}"
+
+
+def doubts(elements: Iterable[Elements], start: datetime, end: datetime, ut1: Ut1Source) -> list[str]:
+    """Return a line for each satellite whose elements are too far from the window, and one for an old table of UT1."""
+    oldest: dict[str, Elements] = {}
+    for one in elements:
+        held = oldest.setdefault(one.name, one)
+        if distance(one, start, end) > distance(held, start, end):
+            oldest[one.name] = one
+    lines = [
+        f"{slug}: its elements ({one.norad_id}) are of {one.epoch:%Y-%m-%d}, {days:.0f} days from the passes asked for,"
+        f" expected {OLD_AFTER_DAYS} at most: times may be wrong by minutes"
+        for slug, one in oldest.items()
+        if (days := distance(one, start, end) / timedelta(days=1)) > OLD_AFTER_DAYS
+    ]
+    stale = why_stale(earth_rotation(ut1), end)
+    return [*lines, stale] if stale else lines
+
+
+def distance(one: Elements, start: datetime, end: datetime) -> timedelta:
+    """Return how far the epoch is from the window; 0 inside it."""
+    return max(start - one.epoch, one.epoch - end, timedelta(0))

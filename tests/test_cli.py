@@ -149,6 +149,8 @@ def test_replay_of_what_is_no_recording_is_one_line_and_status_1(config_file: Pa
 
 
 def test_output_into_a_closed_pipe_is_no_failure(config_file: Path) -> None:
-    command = f"{sys.executable} -m groundstation passes --config {config_file} --format json | head -1"
+    command = (
+        f"{sys.executable} -m groundstation passes --config {config_file} --format json {' '.join(WINDOW)} | head -1"
+    )
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.stderr) == ("[\n", "")

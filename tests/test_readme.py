@@ -61,7 +61,7 @@ def test_every_command_is_described_with_its_flags(name: str) -> None:
     flags = [flag for action in commands()[name]._actions for flag in action.option_strings if flag.startswith("--")]
     for flag in set(flags) - {"--help", "--config"}:
         assert flag in line, f"{name} has {flag}, which README does not show"
-    assert set(re.findall(r"--[a-z-]+", line)) <= set(flags)
+    assert set(re.findall(r"--[a-z0-9-]+", line)) <= set(flags)
 
 
 def test_every_file_that_is_linked_exists() -> None:
