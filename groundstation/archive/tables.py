@@ -5,7 +5,9 @@
     quarantine               messages that could not become packets, whole, with the reason
     pass                     predicted passes, each under one number while its times move
     contact                  the passes that each station takes, under one number while plans are made again
-    elements, definition     every element set and every definition that was ever used
+    elements, definition     every element set and every definition that was ever used; a set serves from `admitted_at`
+    elements_refused         element sets that the gate did not admit, with the reason
+    element_fetch            how each network source of elements was last asked, and when it may be asked again
 
 A packet is known by satellite, generation time and the digest of its frame. Its own row says which station was first;
 `stored_at` grows by at least a microsecond from row to row of one writer, so that it is also the order of arrival.
@@ -118,6 +120,35 @@ elements = Table(
     Column("admitted_at", Time, nullable=False),
     Column("mean_elements", Json, nullable=False),  # as `orbit.elements.Elements` names them, less the source
     PrimaryKeyConstraint("satellite", "epoch", "digest"),
+)
+
+elements_refused = Table(
+    "elements_refused",
+    metadata,
+    Column("satellite", Text, nullable=False),
+    Column("epoch", Time, nullable=False),
+    Column("digest", BigInteger, nullable=False),
+    Column("norad_id", Integer, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("refused_at", Time, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("mean_elements", Json, nullable=False),
+    PrimaryKeyConstraint("satellite", "epoch", "digest"),
+)
+
+element_fetch = Table(
+    "element_fetch",
+    metadata,
+    Column("address", Text, primary_key=True),  # what is asked, not our name for it: a new name gets no new turn
+    Column("source", Text, nullable=False),
+    Column("asked_at", Time, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("allowed_at", Time, nullable=False),
+    Column("failures", Integer, nullable=False),  # in a row
+    Column("succeeded_at", Time),
+    Column("validators", Json),  # ETag and Last-Modified by address, as the next request sends them
 )
 
 definition = Table(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # Skyfield takes half a second to import, and only annotation
 
 __all__ = ["ArchiveUnavailableError", "Writer"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -110,6 +111,10 @@ class Writer:
     ) -> dict[str, list[int]]:
         """Keep each station's plan and return its contacts' numbers in order: the old ones where they were known."""
         return await self._in_thread(lambda: self._transact(lambda c: keep_plans(c, plans, pass_numbers, now)))
+
+    async def commit(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what `work` did with the writing connection, once it is committed; raises ArchiveUnavailableError."""
+        return await self._in_thread(lambda: self._transact(lambda c: work(c, *args, **kwargs)))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
