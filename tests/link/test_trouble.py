@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.parts.certificates import Authority
 from tests.parts.debian import need
 from tests.parts.mosquitto import Mosquitto, free_port
 from tests.parts.receiver import TOPIC, Receiver, eventually, link_settings, numbered, payloads, publish, receiving
-from tests.parts.scripted_broker import CONNACK_5, CONNACK_311, WRONG_VERSION_311, Client, scripted_broker
+from tests.parts.scripted_broker import CONNACK_5, CONNACK_311, WRONG_VERSION_311, Client, published, scripted_broker
 
 PASSWORD = "correct horse"
 
@@ -109,6 +110,28 @@ async def test_tls_with_an_authority_of_our_own(authority: Authority, engine: Co
             assert payloads(messages) == numbered(300)
     finally:
         broker.kill9()
+
+
+async def test_messages_that_share_a_tls_record_survive_a_pause(
+    authority: Authority, engine: Connect, version: int
+) -> None:
+    """What TLS has decrypted and nobody has read yet is invisible to a selector."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*authority.sign("localhost"))
+
+    async def at_once(client: Client) -> None:
+        await client.connect_and_subscribe(version)
+        await client.say(b"".join(published(TOPIC, b"%06d" % n, n + 1, version) for n in range(200)))
+        await client.gone()
+
+    async with scripted_broker(at_once, tls=context) as port:
+        settings = link_settings(port, host="localhost", tls=True, tls_ca_file=authority.certificate)
+        async with receiving(settings, engine, capacity=10) as receiver:
+            taken: list[bytes] = []
+            while len(taken) < 200:
+                assert receiver.held() <= 10
+                taken += payloads(await receiver.take(1))
+            assert taken == numbered(200)
 
 
 TLS_TROUBLE = {
@@ -214,9 +237,7 @@ async def test_a_broker_that_never_answers_the_subscription_is_given_up(engine: 
 
 
 async def test_a_reset_in_mid_packet_delivers_nothing_and_is_overcome(engine: Connect, version: int) -> None:
-    topic = b"gs/v1/hko/try-sat/telemetry"
-    body = len(topic).to_bytes(2, "big") + topic + b"\x00\x01" + (b"\x00" if version == 5 else b"") + b"whole"
-    whole = bytes((0x32, len(body))) + body
+    whole = published(TOPIC, b"whole", 1, version)
 
     async def broken(client: Client) -> None:
         await client.connect_and_subscribe(version)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -11,6 +12,15 @@ Script = Callable[["Client"], Awaitable[None]]
 CONNACK_5 = b"\x20\x03\x00\x00\x00"
 CONNACK_311 = b"\x20\x02\x00\x00"
 WRONG_VERSION_311 = b"\x20\x02\x00\x01"  # what an MQTT 3.1.1 broker says to an MQTT 5 client
+
+
+def published(topic: str, payload: bytes, packet_id: int, version: int = 5) -> bytes:
+    """Return a PUBLISH at QoS 1 of less than 128 bytes."""
+    name = topic.encode()
+    body = (
+        len(name).to_bytes(2, "big") + name + packet_id.to_bytes(2, "big") + (b"\0" if version == 5 else b"") + payload
+    )
+    return bytes((0x32, len(body))) + body
 
 
 class Client:
@@ -55,7 +65,7 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def scripted_broker(*scripts: Script) -> AsyncIterator[int]:
+async def scripted_broker(*scripts: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """Run a script for each connection, the last one again for all further ones; gives the port."""
     waiting = list(scripts)
     serving: set[asyncio.Task[None]] = set()
@@ -72,7 +82,7 @@ async def scripted_broker(*scripts: Script) -> AsyncIterator[int]:
             writer.transport.abort()
             serving.discard(task)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     async with server:
         try:
             yield server.sockets[0].getsockname()[1]
