@@ -60,8 +60,9 @@ async def serve(
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            # asyncio wraps the text in a sentence of its own; a failed name look-up has no errno worth a text.
-            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+            # asyncio wraps the text in a sentence of its own; a failed name look-up has no errno worth a text, and
+            # from Python 3.13 on an address that is not ours has neither.
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
             raise HttpError(f"http: cannot listen on {host}:{port}: {reason}") from error
         yield url_of(*runner.addresses[0][:2])
     finally:

@@ -21,7 +21,8 @@ ENGINES = {**ENGINES_OF_MQTT_5, "aiomqtt-3.1.1": connect_mqtt_311}
 
 
 def link_settings(port: int, **changes: Any) -> LinkSettings:
-    return LinkSettings(**{"name": "mqtt", "client_id": "consumer", "port": port} | changes)
+    settings: dict[str, Any] = {"name": "mqtt", "client_id": "consumer", "port": port}
+    return LinkSettings(**settings | changes)
 
 
 class Receiver:
