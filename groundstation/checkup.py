@@ -12,6 +12,7 @@ from groundstation.link.connection import Trouble
 from groundstation.link.mqtt import MqttSource
 from groundstation.monitor.health import ArchiveHealth, ElementsHealth, Health, LinkHealth, SatelliteHealth
 from groundstation.pipeline import Inbox
+from groundstation.planning import Planner
 from groundstation.tally import SatelliteTally, Tally
 from groundstation.watch import PassWatch, microseconds
 
@@ -25,6 +26,7 @@ def checkup(
     writer: Writer | None,
     tally: Tally,
     watch: PassWatch,
+    planner: Planner,
     idle_s: Mapping[str, float],
     loop_lag_s: float,
 ) -> Health:
@@ -47,6 +49,8 @@ def checkup(
         ),
         tasks=dict(idle_s),
         loop_lag_s=loop_lag_s,
+        contacts=planner.health(now),
+        plans=planner.summary(now),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from groundstation.archive.url import UrlError, check_url
+from groundstation.elements.settings import SourceSettings
 from groundstation.link.settings import LinkSettings, Slug
 from groundstation.orbit.element_text import parse_elements
 from groundstation.orbit.elements import Elements, ElementsError, newest
@@ -42,6 +43,9 @@ class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     longitude_deg: Annotated[float, msgspec.Meta(ge=-180, le=180)]  # east positive
     altitude_m: Annotated[float, msgspec.Meta(ge=-500, le=9000)] = 0.0  # above the WGS84 ellipsoid
     elevation_mask_deg: Annotated[float, msgspec.Meta(ge=0, lt=90)] = 5.0
+    setup_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 60.0  # from the end of a contact to the next
+    min_elevation_deg: Annotated[float, msgspec.Meta(ge=0, lt=90)] = 10.0  # a pass that is taken culminates this high
+    min_duration_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 60.0  # and lasts this long
 
     def site(self) -> Site:
         return Site(
@@ -64,6 +68,12 @@ class PassSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     refresh_s: Annotated[float, msgspec.Meta(ge=1, le=86400)] = 600.0  # how often they are predicted again
 
 
+class ContactSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    commit_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 900.0  # a contact is promised this long before it begins
+    take_without_packets: bool = True  # satellites whose definition has no packets
+    priorities: dict[str, Annotated[float, msgspec.Meta(ge=0, le=1000)]] = {}  # by satellite; 1 where none
+
+
 class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 9108  # 0 takes a free one
@@ -80,8 +90,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     links: tuple[LinkSettings, ...] = ()
     satellites: Path = Path("satellites")  # the directory of definitions
     elements: Path = Path("tle")  # the directory of element sets
+    element_sources: tuple[SourceSettings, ...] = ()  # where they are fetched; nowhere unless it is asked for
     archive: ArchiveSettings = ArchiveSettings()
     passes: PassSettings = PassSettings()
+    contacts: ContactSettings = ContactSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
 
@@ -113,7 +125,10 @@ def load_config(path: Path) -> Config:
     settings = absolute(read_settings(path), path.resolve().parent)
     problems = [f"{path}: {line}" for line in (*clashes(settings), *bad_archive(settings))]
     definitions = read_definitions(settings.satellites, problems)
+    problems += [f"{path}: {line}" for line in source_faults(settings.element_sources, definitions.values())]
     element_sets = read_elements(settings.elements, problems)
+    if not problems:
+        problems += [f"{path}: {line}" for line in unknown_priorities(settings, definitions)]
     if problems:
         raise ConfigError(problems)
     return Config(path.resolve(), settings, definitions, named_by_slug(element_sets, definitions.values()))
@@ -159,9 +174,14 @@ def absolute(settings: Settings, directory: Path) -> Settings:
         url=absolute_url(settings.archive.url, state),
         password_file=secret(settings.archive.password_file),
     )
+    sources = tuple(
+        msgspec.structs.replace(source, password_file=secret(source.password_file))
+        for source in settings.element_sources
+    )
     return msgspec.structs.replace(
         settings,
         links=links,
+        element_sources=sources,
         archive=archive,
         satellites=directory / settings.satellites,
         elements=directory / settings.elements,
@@ -180,8 +200,13 @@ def clashes(settings: Settings) -> list[str]:
     for key, names in (
         ("stations[].slug", [station.slug for station in settings.stations]),
         ("links[].name", [link.name for link in settings.links]),
+        ("element_sources[].name", [source.name for source in settings.element_sources]),
     ):
         lines += [f'{key}: found "{name}" twice, expected each once' for name, n in Counter(names).items() if n > 1]
+    for number, source in enumerate(settings.element_sources):
+        if source.password_file is not None and not os.access(source.password_file, os.R_OK):
+            where = f"element_sources[{number}].password_file"
+            lines.append(f"{where}: found {source.password_file}, expected a file that can be read")
     for number, link in enumerate(settings.links):
         for key in ("password_file", "tls_ca_file", "tls_certificate_file", "tls_key_file"):
             file: Path | None = getattr(link, key)
@@ -198,6 +223,30 @@ def bad_archive(settings: Settings) -> list[str]:
     except UrlError as error:
         return [f"archive.url: {error}"]
     return []
+
+
+def unknown_priorities(settings: Settings, definitions: Mapping[str, Definition]) -> list[str]:
+    return [
+        f'contacts.priorities: found "{slug}", expected a satellite of {settings.satellites}'
+        for slug in settings.contacts.priorities
+        if slug not in definitions
+    ]
+
+
+def source_faults(sources: Sequence[SourceSettings], definitions: Iterable[Definition]) -> list[str]:
+    """Return a line for what is wrong between a source's keys, and for what two sources would both ask."""
+    catalogue = numbers_in_orbit(definitions)
+    lines, asked = [], Counter[str]()
+    for number, source in enumerate(sources):
+        lines += [f"element_sources[{number}].{fault}" for fault in source.faults(catalogue)]
+        asked.update({request.address for request in source.requests(catalogue)})
+    twice = [address for address, times in asked.items() if times > 1]
+    return lines + [f"element_sources: {address} would be asked twice, expected once" for address in twice]
+
+
+def numbers_in_orbit(definitions: Iterable[Definition]) -> tuple[int, ...]:
+    """Return the catalogue numbers that are worth asking for: new elements of them can come."""
+    return tuple(number for one in definitions if one.status == "in_orbit" for number in one.norad_ids)
 
 
 def read_definitions(directory: Path, problems: list[str]) -> dict[str, Definition]:

@@ -2,7 +2,7 @@
 
 run
 └── serve HTTP, open the archive
-    └── background: predict passes, follow them, watchdog
+    └── background: predict passes, plan contacts, follow them, watchdog
         └── sinks: record
             └── sources: one `receive` per link
 """
@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -28,6 +28,7 @@ from groundstation.monitor.health import Health
 from groundstation.monitor.http import serve
 from groundstation.orbit.passes import Pass, find_passes
 from groundstation.pipeline import Inbox, record
+from groundstation.planning import Planner
 from groundstation.tally import Tally
 from groundstation.telemetry.decode import Decoder
 from groundstation.watch import PassWatch
@@ -54,6 +55,7 @@ class Daemon:
         self.url: str | None = None  # of the HTTP server, while it runs
         self.tally = Tally(config.definitions, config.sites)
         self.watch = PassWatch()
+        self.planner = Planner(config)
         links = config.settings.links
         self.inbox = Inbox([link.name for link in links])
         self.sources = [MqttSource(link) for link in links]
@@ -74,6 +76,7 @@ class Daemon:
             writer=self.writer,
             tally=self.tally,
             watch=self.watch,
+            planner=self.planner,
             idle_s=self.idle_s(),
             loop_lag_s=self._loop_lag_s,
         )
@@ -139,7 +142,7 @@ class Daemon:
             recording.cancel()
 
     async def _predict(self, writer: Writer) -> None:
-        """Predict every pass of the horizon, again and again."""
+        """Predict every pass of the horizon and plan what to take, again and again."""
         settings, beat = self.config.settings.passes, self._beat("predict")
         while True:
             start = datetime.now(UTC) - LOOK_BACK
@@ -150,15 +153,18 @@ class Daemon:
                 found += await asyncio.to_thread(find_passes, self.config.elements, site, start, end)
             self.watch.passes = tuple(found)
             self._predicted = True
+            numbers: Sequence[int] = ()
             try:
-                await writer.save_passes(found, window=(datetime.now(UTC), end))
+                numbers = await writer.save_passes(found, window=(datetime.now(UTC), end))
             except ArchiveUnavailableError as error:
                 # The passes are known and will be told; the archive gets them with the next prediction.
                 log.warning("predicted passes are not in the archive yet: %s", error)
+            await self.planner.renew(found, numbers, writer, datetime.now(UTC), end)
             log.info(
-                "%d passes predicted for the next %.0f h",
+                "%d passes predicted for the next %.0f h, %d contacts planned",
                 len(self.watch.upcoming(datetime.now(UTC))),
                 settings.horizon_h,
+                sum(len(plan.contacts) for plan in self.planner.plans.values()),
             )
             for _ in range(max(1, int(settings.refresh_s))):
                 beat()

@@ -32,6 +32,10 @@ def show_status(settings: HttpSettings, *, as_json: bool) -> bool:
         when = "under way until" if one["active"] else "next"
         edge = one["los"] if one["active"] else one["aos"]
         out.print(f"pass of {one['satellite']} over {one['station']}: {when} {edge[:19]}Z")
+    for one in state["contacts"][:5]:
+        when = "under way until" if one["active"] else "committed for" if one["committed"] else "planned for"
+        edge = one["end"] if one["active"] else one["start"]
+        out.print(f"contact of {one['station']} with {one['satellite']}: {when} {edge[:19]}Z")
     for problem in state["problems"]:
         out.print(f"problem: {problem}", style="red")
     return bool(state["healthy"])

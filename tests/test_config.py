@@ -42,6 +42,33 @@ def test_a_good_configuration_has_its_paths_absolute_and_its_elements_named(tmp_
         ('"sqlite:///test.db"', '"mysql://host/db"', 'groundstation.toml: archive.url: found "mysql"'),
         ("[[links]]", '[log]\nlevel = "loud"\n\n[[links]]', 'groundstation.toml: log.level: found "loud"'),
         ("[[links]]", "[passes]\nhorizon_h = 0\n\n[[links]]", "groundstation.toml: passes.horizon_h: found 0"),
+        ("altitude_m = 32", "altitude_m = 32\nsetup_s = -1", "groundstation.toml: stations[0].setup_s: found -1"),
+        (
+            "altitude_m = 32",
+            "altitude_m = 32\nmin_elevation_deg = 90",
+            "groundstation.toml: stations[0].min_elevation_deg: found 90",
+        ),
+        (
+            "altitude_m = 32",
+            "altitude_m = 32\nmin_duration_s = true",
+            "groundstation.toml: stations[0].min_duration_s: found true",
+        ),
+        ("[[links]]", "[contacts]\ncommit_s = -1\n\n[[links]]", "groundstation.toml: contacts.commit_s: found -1"),
+        (
+            "[[links]]",
+            "[contacts]\ntake_without_packets = 1\n\n[[links]]",
+            "groundstation.toml: contacts.take_without_packets: found 1",
+        ),
+        (
+            "[[links]]",
+            "[contacts]\npriorities = { one-sat = -2 }\n\n[[links]]",
+            "groundstation.toml: contacts.priorities",
+        ),
+        (
+            "[[links]]",
+            "[contacts]\npriorities = { one-sat = 2, two-sat = 1 }\n\n[[links]]",
+            'groundstation.toml: contacts.priorities: found "two-sat", expected a satellite of satellites',
+        ),
         ("[[stations]]", "[[stations", "groundstation.toml: line 1, column 11: not TOML: "),
         (
             'name = "mqtt"',

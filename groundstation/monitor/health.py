@@ -56,6 +56,29 @@ class PassHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactHealth:
+    """The contact under way or next, of one satellite with one station."""
+
+    satellite: str
+    station: str
+    active: bool
+    committed: bool
+    start_us: int
+    end_us: int
+    max_elevation_deg: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlanHealth:
+    """What one station has before it."""
+
+    station: str
+    planned: int  # contacts to come that another plan may change
+    committed: int  # contacts to come that none will
+    skipped: Mapping[str, int] = field(default_factory=dict)  # passes not taken, by reason, a closed set
+
+
+@dataclass(frozen=True, slots=True)
 class ElementsHealth:
     satellite: str
     epoch_us: int
@@ -88,6 +111,8 @@ class Health:
     elements: tuple[ElementsHealth, ...]
     tasks: Mapping[str, float]  # seconds since each task last made progress
     loop_lag_s: float = 0.0
+    contacts: tuple[ContactHealth, ...] = ()
+    plans: tuple[PlanHealth, ...] = ()
 
     def problems(self) -> list[str]:
         """Return what an operator should come for, one line each; empty when healthy."""

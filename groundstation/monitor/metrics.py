@@ -14,7 +14,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from groundstation.monitor.health import ArchiveHealth, Health, LinkHealth, PassHealth, SatelliteHealth
+from groundstation.monitor.health import ArchiveHealth, ContactHealth, Health, LinkHealth, PassHealth, SatelliteHealth
+from groundstation.orbit.contacts import Skip
 from groundstation.telemetry.packet import Level, Reason
 
 Samples = Iterable[tuple[tuple[str, ...], float]]  # label values in the metric's order, value
@@ -111,6 +112,20 @@ def task_progress(health: Health) -> Samples:
     return (((task,), health.now_us / 1e6 - idle_s) for task, idle_s in sorted(health.tasks.items()))
 
 
+def per_contact(read: Callable[[ContactHealth], float]) -> Callable[[Health], Samples]:
+    return lambda health: [((one.satellite, one.station), read(one)) for one in health.contacts]
+
+
+def contacts_to_come(health: Health) -> Samples:
+    for one in health.plans:
+        yield (one.station, "planned"), one.planned
+        yield (one.station, "committed"), one.committed
+
+
+def skipped(health: Health) -> Samples:
+    return (((one.station, reason.value), one.skipped.get(reason, 0)) for one in health.plans for reason in Skip)
+
+
 def elements_epoch(health: Health) -> Samples:
     return (((one.satellite,), one.epoch_us / 1e6) for one in health.elements)
 
@@ -178,7 +193,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("archive_free_bytes", "gauge", (),
            "Space left on the file system that holds the archive; absent for a database server.",
            of_archive(lambda one: one.free_bytes)),
-    # Passes, elements, limits
+    # Passes, contacts, elements, limits
     Metric("pass_active", "gauge", PASS, "1 while the satellite is above the station's mask.",
            per_pass(lambda one: one.active)),
     Metric("pass_aos_timestamp_seconds", "gauge", PASS, "Predicted rise of the pass under way, or of the next.",
@@ -189,6 +204,17 @@ METRICS: tuple[Metric, ...] = (
            per_pass(lambda one: one.max_elevation_deg)),
     Metric("pass_packets", "gauge", PASS, "Packets stored since AOS; 0 between passes.",
            per_pass(lambda one: one.packets)),
+    Metric("contact_active", "gauge", PASS, "1 while the station's antenna is the satellite's.",
+           per_contact(lambda one: one.active)),
+    Metric("contact_start_timestamp_seconds", "gauge", PASS, "Start of the contact under way, or of the next.",
+           per_contact(lambda one: one.start_us / 1e6)),
+    Metric("contact_end_timestamp_seconds", "gauge", PASS, "End of the contact under way, or of the next.",
+           per_contact(lambda one: one.end_us / 1e6)),
+    Metric("contacts", "gauge", ("station", "state"),
+           "Contacts to come, or under way, by state: planned may still change, committed will not.",
+           contacts_to_come),
+    Metric("passes_skipped", "gauge", ("station", "reason"), "Passes that the station does not take, by reason.",
+           skipped),
     Metric("elements_epoch_timestamp_seconds", "gauge", SATELLITE, "Epoch of the orbital elements in use.",
            elements_epoch),
     Metric("parameters_out_of_limits", "gauge", ("satellite", "level"),

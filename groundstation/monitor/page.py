@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from groundstation.monitor.health import Health, PassHealth, SatelliteHealth
+from groundstation.monitor.health import Health, SatelliteHealth
 from groundstation.monitor.status import moment
 
 REFRESH_S = 5
@@ -24,7 +24,7 @@ td{border-color:#252c35}.state{background:#1c222a}.good{color:#63c883}.bad{color
 def page(health: Health, missing: Sequence[str] = ()) -> str:
     """Return the whole page; `missing` is what the daemon still waits for before it is ready."""
     since = duration(health.now_us - health.started_at_us)
-    sections = (passes(health), links(health), satellites(health), archive(health), tasks(health))
+    sections = (passes(health), contacts(health), links(health), satellites(health), archive(health), tasks(health))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="{REFRESH_S}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -56,7 +56,7 @@ def passes(health: Health) -> str:
         [
             escape(one.satellite),
             escape(one.station),
-            when(one, health.now_us),
+            when(active=one.active, start_us=one.aos_us, end_us=one.los_us, now_us=health.now_us),
             clock(one.aos_us),
             clock(one.los_us),
             number(f"{one.max_elevation_deg:.1f}°"),
@@ -67,10 +67,28 @@ def passes(health: Health) -> str:
     return table("Passes", ["satellite", "station", "", "AOS (UTC)", "LOS (UTC)", "#max elevation", "#packets"], rows)
 
 
-def when(one: PassHealth, now_us: int) -> str:
-    if one.active:
-        return f'<span class="good">under way, {duration(one.los_us - now_us)} left</span>'
-    return f"in {duration(one.aos_us - now_us)}"
+def when(*, active: bool, start_us: int, end_us: int, now_us: int) -> str:
+    if active:
+        return f'<span class="good">under way, {duration(end_us - now_us)} left</span>'
+    return f"in {duration(start_us - now_us)}"
+
+
+def contacts(health: Health) -> str:
+    rows = [
+        [
+            escape(one.satellite),
+            escape(one.station),
+            when(active=one.active, start_us=one.start_us, end_us=one.end_us, now_us=health.now_us),
+            clock(one.start_us),
+            clock(one.end_us),
+            number(f"{one.max_elevation_deg:.1f}°"),
+            "committed" if one.committed else "planned",
+        ]
+        for one in sorted(health.contacts, key=lambda one: one.start_us)
+    ]
+    left = [f"{escape(one.station)} leaves {sum(one.skipped.values())} passes" for one in health.plans]
+    heads = ["satellite", "station", "", "start (UTC)", "end (UTC)", "#max elevation", ""]
+    return table("Contacts", heads, rows, ", ".join(left))
 
 
 def links(health: Health) -> str:

@@ -138,6 +138,18 @@ async def test_the_page_is_whole_and_loads_nothing(client: aiohttp.ClientSession
     assert "link backup is down" in text
 
 
+async def test_the_page_shows_what_the_antennas_take(client: aiohttp.ClientSession, station: Station) -> None:
+    station.changes.clear()
+    async with client.get("/") as response:
+        contacts = (await response.text()).partition("<h2>Contacts</h2>")[2].partition("</section>")[0]
+    assert contacts.index("hk-one") < contacts.index("committed") < contacts.index("hk-two") < contacts.index("planned")
+    assert "under way" in contacts
+    async with client.get("/api/status") as response:
+        state = await response.json()
+    assert [(one["satellite"], one["committed"]) for one in state["contacts"]] == [("hk-one", True), ("hk-two", False)]
+    assert state["plans"] == [{"station": "hko", "planned": 6, "committed": 1, "skipped": {"low": 4, "conflict": 2}}]
+
+
 async def test_the_page_is_safe_from_names(client: aiohttp.ClientSession, station: Station) -> None:
     hostile = "<script>alert(1)</script>"
     station.changes |= {

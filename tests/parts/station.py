@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 
 from groundstation.monitor.health import (
     ArchiveHealth,
+    ContactHealth,
     ElementsHealth,
     Health,
     LinkHealth,
     PassHealth,
+    PlanHealth,
     SatelliteHealth,
 )
 
@@ -61,6 +63,8 @@ def health_at(now: int, started: int) -> Health:
         ),
         tasks={"receive antenna": 0.4, "record": 0.2, "predict": 12.0},
         loop_lag_s=0.0012,
+        contacts=contacts(started),
+        plans=(PlanHealth("hko", planned=6, committed=1, skipped={"low": 4, "conflict": 2}),),
     )
 
 
@@ -100,4 +104,10 @@ def satellites(now: int, stored: int, duplicate: int) -> tuple[SatelliteHealth, 
 def passes(started: int, stored: int) -> tuple[PassHealth, ...]:
     active = PassHealth("hk-one", "hko", True, started - 60_000_000, started + 480_000_000, 63.4, packets=stored)
     later = PassHealth("hk-two", "hko", False, started + 2_400_000_000, started + 2_900_000_000, 17.9)
+    return active, later
+
+
+def contacts(started: int) -> tuple[ContactHealth, ...]:
+    active = ContactHealth("hk-one", "hko", True, True, started - 60_000_000, started + 480_000_000, 63.4)
+    later = ContactHealth("hk-two", "hko", False, False, started + 2_400_000_000, started + 2_900_000_000, 17.9)
     return active, later
