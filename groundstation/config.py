@@ -125,7 +125,8 @@ def load_config(path: Path) -> Config:
     settings = absolute(read_settings(path), path.resolve().parent)
     problems = [f"{path}: {line}" for line in (*clashes(settings), *bad_archive(settings))]
     definitions = read_definitions(settings.satellites, problems)
-    problems += [f"{path}: {line}" for line in source_faults(settings.element_sources, definitions.values())]
+    if definitions:
+        problems += [f"{path}: {line}" for line in source_faults(settings.element_sources, definitions.values())]
     element_sets = read_elements(settings.elements, problems)
     if not problems:
         problems += [f"{path}: {line}" for line in unknown_priorities(settings, definitions)]

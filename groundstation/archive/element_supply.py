@@ -4,7 +4,7 @@ A fetch is claimed before it is made and settled after it, so that no restart, n
 no hand at the command line asks a source again before it may be asked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -47,7 +47,7 @@ class LastFetch:
     allowed_at_us: int
     failures: int  # in a row
     succeeded_at_us: int | None
-    validators: Mapping[str, Mapping[str, str]]
+    validators: Mapping[str, str]  # ETag and Last-Modified, as the next request sends them
 
 
 def current_sets(connection: Connection) -> list[Served]:
@@ -117,43 +117,45 @@ def last_fetch_of(row: Row[Any]) -> LastFetch:
     )
 
 
-def claim_fetch(connection: Connection, address: str, source: str, now_us: int, wait_us: int) -> tuple[bool, LastFetch]:
-    """Return whether `address` may be asked now, and how it was asked before.
+def claim_fetches(
+    connection: Connection, addresses: Sequence[str], source: str, now_us: int, wait_us: int
+) -> list[LastFetch]:
+    """Return how those of `addresses` that may be asked now were asked before.
 
-    Where it may, it may not again for `wait_us`: this transaction says so before anything is sent.
+    They may not be asked again for `wait_us`: this transaction says so before anything is sent.
     """
-    never = {"asked_at": 0, "outcome": PENDING, "detail": "", "allowed_at": 0, "failures": 0}
-    insert_new(connection, element_fetch, [never | {"address": address, "source": source}])
-    here = element_fetch.c.address == address
-    before = last_fetch_of(connection.execute(select(element_fetch).where(here).with_for_update()).one())
-    # A time far ahead was written by a clock that was wrong, and must not keep the source shut for years.
-    if now_us < before.allowed_at_us <= now_us + LONGEST_US:
-        return False, before
-    claim = {
-        "source": source,
-        "asked_at": now_us,
-        "outcome": PENDING,
-        "detail": "",
-        "allowed_at": now_us + wait_us,
-        "failures": before.failures + 1,
-    }
-    connection.execute(update(element_fetch).where(here).values(claim))
-    return True, before
+    never = {"source": source, "asked_at": 0, "outcome": PENDING, "detail": "", "allowed_at": 0, "failures": 0}
+    insert_new(connection, element_fetch, [never | {"address": address} for address in addresses])
+    c = element_fetch.c
+    rows = connection.execute(select(element_fetch).where(c.address.in_(addresses)).with_for_update()).all()
+    before = {row.address: last_fetch_of(row) for row in rows}
+    free = [before[address] for address in addresses if may_ask(before[address], now_us)]
+    claim = {"source": source, "asked_at": now_us, "outcome": PENDING, "detail": "", "allowed_at": now_us + wait_us}
+    connection.execute(
+        update(element_fetch)
+        .where(c.address.in_([one.address for one in free]))
+        .values(claim | {"failures": c.failures + 1})
+    )
+    return free
 
 
-def settle_fetch(
+def may_ask(last: LastFetch, now_us: int) -> bool:
+    """A time far ahead was written by a clock that was wrong, and must not keep the source shut for years."""
+    return not now_us < last.allowed_at_us <= now_us + LONGEST_US
+
+
+def settle_fetches(
     connection: Connection,
-    address: str,
+    addresses: Sequence[str],
     *,
     outcome: str,
     detail: str,
-    good: bool,
     allowed_at_us: int,
-    validators: Mapping[str, Mapping[str, str]],
-    now_us: int,
+    succeeded_at_us: int | None = None,
+    validators: Mapping[str, str] | None = None,
 ) -> None:
-    """Keep how a claimed fetch ended; only a good one forgets the failures before and moves the validators."""
+    """Keep how claimed fetches ended; only one that succeeded forgets the failures before and moves the validators."""
     found: dict[str, Any] = {"outcome": outcome, "detail": detail, "allowed_at": allowed_at_us}
-    if good:
-        found |= {"failures": 0, "succeeded_at": now_us, "validators": dict(validators)}
-    connection.execute(update(element_fetch).where(element_fetch.c.address == address).values(found))
+    if succeeded_at_us is not None:
+        found |= {"failures": 0, "succeeded_at": succeeded_at_us, "validators": dict(validators or {})}
+    connection.execute(update(element_fetch).where(element_fetch.c.address.in_(addresses)).values(found))

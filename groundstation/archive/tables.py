@@ -148,7 +148,7 @@ element_fetch = Table(
     Column("allowed_at", Time, nullable=False),
     Column("failures", Integer, nullable=False),  # in a row
     Column("succeeded_at", Time),
-    Column("validators", Json),  # ETag and Last-Modified by address, as the next request sends them
+    Column("validators", Json),  # ETag and Last-Modified, as the next request sends them
 )
 
 definition = Table(

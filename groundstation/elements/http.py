@@ -24,12 +24,11 @@ from groundstation.orbit.elements import Elements, ElementsError
 AGENT = f"groundstation/{__version__} (satellite ground station; one request a source in two hours at most)"
 BYTES_MOST = 32_000_000  # the whole catalogue of 16,000 objects is 8 MB as JSON
 WAIT_S = 45.0  # less than what makes a task look stuck
-BETWEEN_S = 1.0  # from one number to the next
 LOGOUT = aiohttp.ClientTimeout(total=3)  # a courtesy: it must not delay a stop
 NOT_UPDATED = "has not updated since your last successful download"
 NOTHING = ("No GP data found", "No SupGP data found")
 
-Validators = Mapping[str, Mapping[str, str]]  # by address: the request headers that ask for news alone
+Conditions = Mapping[str, str]  # request headers that ask for news alone
 
 
 class Outcome(StrEnum):
@@ -68,7 +67,7 @@ class Answer:
     outcome: Outcome
     detail: str = ""  # one line for people, where it is no success
     elements: tuple[Elements, ...] = ()
-    validators: Validators = field(default_factory=dict)  # for the next time
+    conditions: Conditions = field(default_factory=dict)  # for the next time
 
 
 class FetchError(Exception):
@@ -79,32 +78,16 @@ class FetchError(Exception):
         super().__init__(detail)
 
 
-async def fetch(
-    source: SourceSettings, requests: Sequence[str], validators: Validators, *, wait_s: float = WAIT_S
-) -> Answer:
-    """Return what `source` answers to all of `requests`, as one; nothing is raised.
-
-    The first that fails ends it: what came before is thrown away, since it will come again.
-    """
-    found: list[Elements] = []
-    fresh = dict(validators)
-    outcomes = set()
+async def fetch(source: SourceSettings, url: str, conditions: Conditions, *, wait_s: float = WAIT_S) -> Answer:
+    """Return what `source` answers; nothing is raised, and never is a part of the data taken for the whole."""
     try:
         async with session_with(source, wait_s) as session:
-            for number, url in enumerate(requests):
-                if number:
-                    await asyncio.sleep(BETWEEN_S)
-                outcome, text, fresh[url] = await ask(session, url, validators.get(url, {}))
-                if outcome is Outcome.UPDATED:
-                    found += await asyncio.to_thread(parse, text, source.name)
-                outcomes.add(outcome)
+            outcome, text, fresh = await ask(session, url, conditions)
+        found = await asyncio.to_thread(parse, text, source.name) if outcome is Outcome.UPDATED else ()
     except FetchError as error:
         return Answer(error.outcome, str(error))
-    if Outcome.UPDATED in outcomes:
-        return Answer(Outcome.UPDATED, "", tuple(found), fresh)
-    if Outcome.CURRENT in outcomes:
-        return Answer(Outcome.CURRENT, "", (), fresh)
-    return Answer(Outcome.NO_DATA, "the source has no elements of what was asked for")
+    detail = "the source has no elements of what was asked for" if outcome is Outcome.NO_DATA else ""
+    return Answer(outcome, detail, tuple(found), fresh)
 
 
 @asynccontextmanager
@@ -150,9 +133,7 @@ def password(file: Path | None) -> str:
         raise FetchError(Outcome.CREDENTIALS, f"password_file {file}: cannot be read") from error
 
 
-async def ask(
-    session: aiohttp.ClientSession, url: str, conditions: Mapping[str, str]
-) -> tuple[Outcome, str, Mapping[str, str]]:
+async def ask(session: aiohttp.ClientSession, url: str, conditions: Conditions) -> tuple[Outcome, str, Conditions]:
     """Return the outcome, the text where there is news, and the conditions for the next time."""
     async with session.get(url, headers=conditions, allow_redirects=False) as response:
         text = await body(response)

@@ -1,6 +1,7 @@
 """What a network source of elements needs to know, as it stands in the configuration under `[[element_sources]]`."""
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
@@ -16,6 +17,14 @@ PUBLIC = {
 }
 Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
 CatalogueNumber = Annotated[int, msgspec.Meta(ge=1, le=999_999_999)]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question; `address` is what its source counts by, a group, a number or an account."""
+
+    address: str
+    url: str
 
 
 class SourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -37,15 +46,15 @@ class SourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         """Return the numbers to ask for; none where a group is asked for."""
         return () if self.group else tuple(sorted(set(self.norad_ids or catalogue)))
 
-    def requests(self, catalogue: Collection[int]) -> tuple[str, ...]:
-        """Return the addresses that are asked in turn; they are all that a fetch depends on but the credentials."""
+    def requests(self, catalogue: Collection[int]) -> tuple[Request, ...]:
+        """Return what is asked in turn."""
         numbers = self.numbers(catalogue)
         if self.kind == "space-track":
+            query = f"{self.base()}/basicspacedata/query/class/gp"
             listed = ",".join(str(number) for number in numbers)
-            return (f"{self.base()}/basicspacedata/query/class/gp/NORAD_CAT_ID/{listed}/format/json",)
-        if self.group:
-            return (f"{self.base()}?GROUP={quote(self.group)}&FORMAT=json",)
-        return tuple(f"{self.base()}?CATNR={number}&FORMAT=json" for number in numbers)
+            return (Request(f"{query} as {self.username}", f"{query}/NORAD_CAT_ID/{listed}/format/json"),)
+        asked = [f"GROUP={quote(self.group)}"] if self.group else [f"CATNR={number}" for number in numbers]
+        return tuple(Request(f"{self.base()}?{one}", f"{self.base()}?{one}&FORMAT=json") for one in asked)
 
     def faults(self, catalogue: Collection[int]) -> Iterator[str]:
         """Yield `key: found, expected` for what does not go together."""
