@@ -1,4 +1,4 @@
-"""Who may import whom: `orbit` and `telemetry` compute, `link`, `archive` and `monitor` talk, the rest composes."""
+"""Who may import whom: `orbit` and `telemetry` compute, the edges talk to the world, the rest composes."""
 
 import ast
 import sys
