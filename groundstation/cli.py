@@ -80,6 +80,15 @@ def parser() -> argparse.ArgumentParser:
     passes.add_argument("--to", dest="end", type=moment, metavar="ISO", help="end there instead of 24 h later")
     passes.add_argument("--format", choices=("table", "json", "csv"), default="table")
 
+    contacts = add("contacts", contacts_command, "list which passes each antenna takes, and why not the others")
+    with_config(contacts)
+    which = contacts.add_mutually_exclusive_group()
+    which.add_argument("--site", metavar="NAME", help="one station of the configuration; all by default")
+    which.add_argument("--network", action="store_true", help="who takes what, over all stations")
+    contacts.add_argument("--from", dest="start", type=moment, metavar="ISO", help="plan from there instead of now")
+    contacts.add_argument("--to", dest="end", type=moment, metavar="ISO", help="end there instead of 24 h later")
+    contacts.add_argument("--format", choices=("table", "json"), default="table")
+
     recorded = add("record", record_command, "write a pass from the archive into one portable file")
     with_config(recorded)
     recorded.add_argument("of", metavar="PASS", help="the pass's number, or SATELLITE@TIME for one under way then")
@@ -170,10 +179,7 @@ def passes_command(options: argparse.Namespace) -> int:
     from groundstation.pass_query import query_passes
 
     now = datetime.now(UTC)
-    start = options.start or now
-    end = options.end or start + timedelta(hours=24)
-    if end <= start:
-        raise UsageError(f"--to: found {end.isoformat()}, expected later than --from, {start.isoformat()}")
+    start, end = window(options, now)
     found = query_passes(load_config(config_path(options)), asked(options, options.satellites), start, end)
     warn(found.warnings)
     if options.format == "json":
@@ -195,6 +201,32 @@ def warn(lines: Sequence[str]) -> None:
     """Tell people what is doubtful, beside the output and not in it."""
     for line in lines:
         print(f"warning: {line}", file=sys.stderr)
+
+
+def contacts_command(options: argparse.Namespace) -> int:
+    from groundstation import contact_list
+    from groundstation.config import load_config
+    from groundstation.contact_query import query_contacts
+    from groundstation.orbit.network import opportunities
+    from groundstation.pass_list import console
+
+    start, end = window(options, datetime.now(UTC))
+    config = load_config(config_path(options))
+
+    def show() -> None:
+        planned = query_contacts(config, options.site, start, end)
+        warn(planned.warnings)
+        network, as_json = opportunities(planned.plans.values()), options.format == "json"
+        if options.network and as_json:
+            print(contact_list.network_as_json(network))
+        elif options.network:
+            console().print(contact_list.network_as_table(network, planned.names, planned.title))
+        elif as_json:
+            print(contact_list.plans_as_json(planned.plans.values()))
+        else:
+            console().print(contact_list.plans_as_table(planned.plans, planned.names, planned.title))
+
+    return report_failures(show)
 
 
 def record_command(options: argparse.Namespace) -> int:
@@ -287,6 +319,15 @@ def config_path(options: argparse.Namespace) -> Path:
         Path("/etc/groundstation/groundstation.toml"),
     )
     return next((path for path in nearest if path.exists()), starter_config())
+
+
+def window(options: argparse.Namespace, now: datetime) -> tuple[datetime, datetime]:
+    """Return from when to when was asked for: a day from now where nothing is said."""
+    start: datetime = options.start or now
+    end: datetime = options.end or start + timedelta(hours=24)
+    if end <= start:
+        raise UsageError(f"--to: found {end.isoformat()}, expected later than --from, {start.isoformat()}")
+    return start, end
 
 
 def log_to_stderr(level: str) -> None:

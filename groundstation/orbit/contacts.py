@@ -269,7 +269,9 @@ def outweighed(offers: Iterable[Contact], taken: Sequence[Contact], setup: timed
 
 def named(contacts: Sequence[Contact]) -> str:
     """Return satellites and times as operators say them, the first two of many."""
-    shown = [f"{one.of.satellite} {one.start:%H:%M:%S} to {one.end:%H:%M:%SZ}" for one in contacts[:2]]
+    shown = [
+        f"{one.of.satellite} ({one.of.norad_id}) {one.start:%H:%M:%S} to {one.end:%H:%M:%S}" for one in contacts[:2]
+    ]
     return " and ".join(shown) + (f" and {len(contacts) - 2} more" if len(contacts) > 2 else "")
 
 

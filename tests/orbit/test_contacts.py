@@ -223,7 +223,7 @@ def test_a_commitment_stands_against_a_pass_that_is_worth_more() -> None:
     assert taken(plan) == [moved(small, MINUTE)]
     (left,) = plan.skipped
     assert left.reason is Skip.COMMITTED
-    assert left.why == "promised to one 12:31:00 to 12:36:00Z"
+    assert left.why == "promised to one (1) 12:31:00 to 12:36:00"
     assert left.in_the_way == plan.contacts
 
 
@@ -295,7 +295,7 @@ def test_of_two_that_conflict_the_better_is_taken(better: Pass, worse: Pass) -> 
         assert taken(plan) == [better]
         (left,) = plan.skipped
         assert left.reason is Skip.CONFLICT
-        assert left.why.startswith(f"{better.satellite} 12:30:00 to ")
+        assert left.why.startswith(f"{better.satellite} ({better.norad_id}) 12:30:00 to ")
 
 
 def test_who_has_waited_longer_goes_first() -> None:
@@ -346,7 +346,9 @@ def test_a_satellite_that_never_sets_yields_to_passes_that_are_worth_more_togeth
     plan = plan_of([always, *passes])
     assert taken(plan) == passes
     (left,) = plan.skipped
-    assert left.why == "leo-0 12:00:00 to 12:10:00Z and leo-1 13:40:00 to 13:50:00Z and 1 more: 11.31 against 6.93"
+    assert (
+        left.why == "leo-0 (10) 12:00:00 to 12:10:00 and leo-1 (11) 13:40:00 to 13:50:00 and 1 more: 11.31 against 6.93"
+    )
 
 
 def test_what_starts_in_time_is_committed_and_stays_so() -> None:
