@@ -5,8 +5,8 @@ from typing import Self
 
 import numpy as np
 
+from groundstation.orbit.earth_rotation import Array
 from groundstation.orbit.fleet import Flags, Fleet, Index
-from groundstation.orbit.observer import Array
 from groundstation.orbit.sight import Rows, azimuth, length, sight
 
 

@@ -5,21 +5,32 @@ tables that astropy-iers-data brings are measured to within days of the package'
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from io import BytesIO
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from skyfield.api import Timescale, load
+from skyfield.constants import ASEC2RAD
 from skyfield.data.iers import build_timescale_arrays, install_polar_motion_table, parse_x_y_dut1_from_finals_all
+from skyfield.sgp4lib import theta_GMST1982
 
+Array = NDArray[np.float64]
 Ut1Source = Literal["iers", "builtin"]
 MJD_0 = date(1858, 11, 17)
 JD_TO_MJD = 2400000.5
 MEASURED = re.compile(rb"(?m)^.{6}(.{9}) I")  # IERS flags each day: I measured, P predicted
 STALE_AFTER = timedelta(days=120)  # by then a prediction of UT1 is some 30 ms off, AOS about a millisecond
+
+
+EARTH_RAD_S = 7.2921158553e-5  # near the rate of sidereal time: what it leaves is small and even
+DAY_S = 86400.0
+BLOCK_DAYS = 64
+BEFORE_LEAP_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,54 @@ def earth_rotation(source: Ut1Source = "iers") -> EarthRotation:
     install_polar_motion_table(scale, table)
     measured = _date(float(MEASURED.findall(text)[-1]))
     return EarthRotation(f"iers {measured.isoformat()}", scale, measured, _date(table["utc_mjd"][-1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Turning:
+    """How the earth stands at knots, between which it turns evenly; seconds since 1970 as datetime counts them."""
+
+    at_s: Array
+    turn_rad: Array  # Greenwich mean sidereal time of 1982, less EARTH_RAD_S · at_s
+    pole_x_rad: Array  # polar motion
+    pole_y_rad: Array
+
+    def part(self, knots: slice) -> "Turning":
+        return Turning(self.at_s[knots], self.turn_rad[knots], self.pole_x_rad[knots], self.pole_y_rad[knots])
+
+
+@lru_cache(maxsize=128)
+def turning(rotation: EarthRotation, block: int) -> Turning:
+    """Return the knots of BLOCK_DAYS days, the midnights at both ends included.
+
+    The tables have a row for each midnight, so linear interpolation between midnights is exact. UTC jumps against the
+    earth where a leap second was inserted: hence a second knot just before each midnight.
+    """
+    midnights = np.arange(BLOCK_DAYS + 1) * DAY_S
+    knots = np.sort(np.concatenate([midnights, midnights[1:] - BEFORE_LEAP_S]))
+    first = block * BLOCK_DAYS
+    # Day by day: a leap second must not shift what comes after it.
+    times = rotation.scale.utc(1970, 1, 1 + first + knots // DAY_S, 0, 0, knots % DAY_S)
+    angle, _ = theta_GMST1982(times.whole, times.ut1_fraction)
+    origin, x, y = (np.broadcast_to(seconds, knots.shape) * ASEC2RAD for seconds in times.polar_motion_angles())
+    at_s = knots + first * DAY_S
+    return Turning(at_s, np.unwrap(angle + origin - EARTH_RAD_S * at_s), x, y)
+
+
+def turning_between(rotation: EarthRotation, first_s: float, last_s: float) -> Turning:
+    """Return the knots that enclose the time, given in seconds since 1970."""
+    length_s = BLOCK_DAYS * DAY_S
+    blocks = [turning(rotation, number) for number in range(int(first_s // length_s), int(last_s // length_s) + 1)]
+    if len(blocks) == 1:
+        whole = blocks[0]
+    else:
+        # The midnight between two blocks belongs to both.
+        firsts = [one.part(slice(-1)) for one in blocks[:-1]]
+        whole = Turning(
+            *(np.concatenate([getattr(one, name) for one in (*firsts, blocks[-1])]) for name in Turning.__slots__)
+        )
+        whole = replace(whole, turn_rad=np.unwrap(whole.turn_rad))
+    low, high = np.searchsorted(whole.at_s, [first_s, last_s])
+    return whole.part(slice(max(int(low) - 1, 0), int(high) + 1))
 
 
 def why_stale(rotation: EarthRotation, moment: datetime) -> str | None:

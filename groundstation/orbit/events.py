@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from groundstation.orbit.earth_rotation import Array
 from groundstation.orbit.fleet import Flags, Fleet, Index
-from groundstation.orbit.observer import Array
 from groundstation.orbit.polish import CLOSE_S, StepOf, dip_step, edge, extreme, range_step, sine_step
 from groundstation.orbit.sampling import HALVINGS, Samples, Spans, is_slow
 from groundstation.orbit.sight import Sight, sight

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sgp4.api import Satrec
 
-from groundstation.orbit.observer import DAY_S, Array, Observer
+from groundstation.orbit.earth_rotation import DAY_S, Array
+from groundstation.orbit.observer import Observer
 
 Index = NDArray[np.intp]
 Flags = NDArray[np.bool_]

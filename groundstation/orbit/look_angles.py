@@ -6,10 +6,10 @@ from datetime import datetime
 
 import numpy as np
 
-from groundstation.orbit.earth_rotation import Ut1Source, earth_rotation
+from groundstation.orbit.earth_rotation import Array, Ut1Source, earth_rotation
 from groundstation.orbit.elements import Elements
 from groundstation.orbit.fleet import Flags, Fleet
-from groundstation.orbit.observer import Array, expect_utc, observer
+from groundstation.orbit.observer import expect_utc, observer
 from groundstation.orbit.satrec import to_satrec
 from groundstation.orbit.sight import azimuth, length, sight
 from groundstation.orbit.site import Site

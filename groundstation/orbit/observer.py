@@ -1,29 +1,24 @@
 """A site on the turning earth: takes SGP4's vectors (TEME) into its sky.
 
 The exact model is r_ITRS = W · Rz(−θ) · r_TEME, with θ the Greenwich mean sidereal time of 1982 at UT1 and W polar
-motion (AIAA 2006-6753, appendix C). Nutation and precession cancel, so nothing else of Skyfield's is needed, and
-θ less a steady rotation is smooth enough to interpolate linearly between knots six hours apart.
+motion (AIAA 2006-6753, appendix C). Nutation and precession cancel, so nothing else of Skyfield's is needed.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from math import radians
 
 import numpy as np
-from numpy.typing import NDArray
 from skyfield.api import wgs84
-from skyfield.constants import ASEC2RAD
-from skyfield.sgp4lib import theta_GMST1982
 
-from groundstation.orbit.earth_rotation import EarthRotation
+from groundstation.orbit.earth_rotation import DAY_S, EARTH_RAD_S, Array, EarthRotation, turning_between
 from groundstation.orbit.site import Site
 
-Array = NDArray[np.float64]
+__all__ = ["MU_KM3_S2", "Array", "Observer", "expect_utc", "observer"]
 
-EARTH_RAD_S = 7.2921158553e-5  # of the angle that theta_GMST1982 returns; knots take up what this leaves
 MU_KM3_S2 = 398600.8  # WGS72, as SGP4
-KNOT_S = 21600.0
-BEFORE_LEAP_S = 1e-6
-DAY_S = 86400.0
+TURN = 2 * np.pi
 UNIX_JD = 2440587.5
 UNIX = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -72,35 +67,44 @@ def observer(site: Site, start: datetime, end: datetime, rotation: EarthRotation
     """Return the site's observer for the window, good for `beyond_s` seconds on both sides of it too."""
     window_s = (end - start).total_seconds()
     days, in_day = divmod(start - UNIX, timedelta(days=1))
-    # The tables have a row for each midnight: knots that include them make linear interpolation exact.
-    first, last = ((start - UNIX).total_seconds() + s for s in (-beyond_s, window_s + beyond_s))
-    knots = np.arange(first // KNOT_S, last // KNOT_S + 2) * KNOT_S - days * DAY_S
-    # UTC jumps against the earth where a leap second was inserted before midnight.
-    knots = np.union1d(knots, knots[knots % DAY_S == 0] - BEFORE_LEAP_S)
-    # Day by day, as datetime counts them: a leap second must not shift what comes after it.
-    times = rotation.scale.utc(start.year, start.month, start.day + knots // DAY_S, 0, 0, knots % DAY_S)
-    knots -= in_day.total_seconds()
-    turn, _ = theta_GMST1982(times.whole, times.ut1_fraction)
-    origin, pole_x, pole_y = (np.broadcast_to(angle, knots.shape) * ASEC2RAD for angle in times.polar_motion_angles())
-    place = wgs84.latlon(site.latitude_deg, site.longitude_deg, elevation_m=site.altitude_m)
-    north, east, up = place._R_latlon.copy()  # noqa: SLF001 -- the same axes as altaz()
+    start_s = days * DAY_S + in_day.total_seconds()
+    knots = turning_between(rotation, start_s - beyond_s, start_s + window_s + beyond_s)
+    stand = _stand(site)
     return Observer(
         slug=site.slug,
         start=start,
         window_s=window_s,
         jd_whole=UNIX_JD + days,
         jd_fraction=in_day / timedelta(days=1),
-        place=place.itrs_xyz.km,
-        north=north,
-        east=east,
-        up=up,
-        radius_km=float(np.linalg.norm(place.itrs_xyz.km)),
-        mask_rad=float(np.radians(site.mask_deg)),
-        knots_s=knots,
-        turn_rad=np.unwrap(turn + origin - EARTH_RAD_S * knots),
-        pole_x_rad=pole_x,
-        pole_y_rad=pole_y,
+        place=stand.place,
+        north=stand.north,
+        east=stand.east,
+        up=stand.up,
+        radius_km=stand.radius_km,
+        mask_rad=radians(site.mask_deg),
+        knots_s=knots.at_s - start_s,
+        turn_rad=knots.turn_rad + EARTH_RAD_S * start_s % TURN,
+        pole_x_rad=knots.pole_x_rad,
+        pole_y_rad=knots.pole_y_rad,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """A site's place (km, ITRS) and the axes of its sky, those of Skyfield's altaz()."""
+
+    place: Array
+    north: Array
+    east: Array
+    up: Array
+    radius_km: float
+
+
+@lru_cache(maxsize=256)
+def _stand(site: Site) -> Stand:
+    place = wgs84.latlon(site.latitude_deg, site.longitude_deg, elevation_m=site.altitude_m)
+    north, east, up = place._R_latlon.copy()  # noqa: SLF001 -- there is no public name for the axes
+    return Stand(place.itrs_xyz.km, north, east, up, float(np.linalg.norm(place.itrs_xyz.km)))
 
 
 def expect_utc(*times: datetime) -> None:

@@ -9,25 +9,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, make_dataclass
 from datetime import datetime, timedelta
 from itertools import starmap
+from math import degrees
 from typing import cast
 
 import numpy as np
 
 from groundstation.orbit.arcs import Arcs
-from groundstation.orbit.earth_rotation import Ut1Source, earth_rotation
+from groundstation.orbit.earth_rotation import DAY_S, Array, Ut1Source, earth_rotation
 from groundstation.orbit.elements import Elements
 from groundstation.orbit.fleet import Fleet
-from groundstation.orbit.observer import DAY_S, Array, Observer, expect_utc, observer
+from groundstation.orbit.observer import Observer, expect_utc, observer
 from groundstation.orbit.polish import polish
 from groundstation.orbit.satrec import to_satrec
 from groundstation.orbit.search_any import search_any
 from groundstation.orbit.search_leo import candidates, mean_elements
+from groundstation.orbit.search_one import Row, search_one
 from groundstation.orbit.site import Site
 
 BEYOND_S = 3 * 3600.0  # how far a low satellite's pass may reach out of the window; its revolution is shorter
 # Satellite-days searched together, by search_leo and by search_any: more saves little and leaves the cache.
 AT_ONCE = (256, 128)
 IN_A_CHUNK = (192, 16)  # some 8 ms
+FEW_DAYS = 5.0  # up to here plain numbers are sooner done than arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +79,8 @@ def find_passes(
     ElementsError where SGP4 cannot begin with a set; a satellite that decays inside the window has passes until then.
     """
     batches = list(_batches(elements, site, (start, end), ut1, AT_ONCE))
-    order = np.argsort(np.concatenate([np.empty(0), *(batch.begin_s for batch in batches)]), kind="stable")
     found = [one for batch in batches for one in batch.passes]
+    order = np.argsort([at_s for batch in batches for at_s in batch.begin_s], kind="stable")
     return [found[row] for row in order.tolist()]
 
 
@@ -96,7 +99,7 @@ class Batch:
     """Passes, and when each begins: seconds from the window's start, or 0 where that is unknown."""
 
     passes: list[Pass]
-    begin_s: Array
+    begin_s: list[float]
 
 
 def _batches(
@@ -111,7 +114,7 @@ def _batches(
     here = observer(site, start, end, rotation, BEYOND_S)
     remaining: list[Elements] = []
     for chunk in _chunks(list(elements), sizes[0] / days):
-        batch, left = _low(here, chunk, rotation.label)
+        batch, left = (_few if len(chunk) * days <= FEW_DAYS else _low)(here, chunk, rotation.label)
         remaining += left
         yield batch
     if not remaining:
@@ -133,7 +136,7 @@ def _low(here: Observer, elements: Sequence[Elements], label: str) -> tuple[Batc
     mean, suits = mean_elements(Fleet(satrecs, here))
     low = np.flatnonzero(suits)
     if not len(low):
-        return Batch([], np.empty(0)), list(elements)
+        return Batch([], []), list(elements)
     index, at_s = candidates(here, mean.take(low))
     arcs, resist = polish(Fleet([satrecs[row] for row in low.tolist()], here), index, at_s)
     if len(resist):
@@ -141,6 +144,46 @@ def _low(here: Observer, elements: Sequence[Elements], label: str) -> tuple[Batc
         suits[low[resist]] = False
     left = [elements[row] for row in np.flatnonzero(~suits).tolist()]
     return _as_passes(arcs, [elements[row] for row in low.tolist()], here, label), left
+
+
+def _few(here: Observer, elements: Sequence[Elements], label: str) -> tuple[Batch, list[Elements]]:
+    """Do the same as `_low`, sooner where there is little to do."""
+    passes, begin_s, left = [], [], []
+    for one in elements:
+        rows = search_one(here, to_satrec(one))
+        if rows is None:
+            left.append(one)
+        else:
+            passes += [_as_pass(row, one, here, label) for row in rows]
+            begin_s += [row[0] for row in rows]
+    return Batch(passes, begin_s), left
+
+
+def _as_pass(row: Row, elements: Elements, here: Observer, label: str) -> Pass:
+    aos_s, culmination_s, tca_s, los_s = row[:4]
+    aos_azimuth, culmination_azimuth, tca_azimuth, los_azimuth = row[4:8]
+    return Pass(
+        satellite=elements.name,
+        norad_id=elements.norad_id,
+        site=here.slug,
+        aos=here.start + timedelta(seconds=aos_s),
+        culmination=here.start + timedelta(seconds=culmination_s),
+        tca=here.start + timedelta(seconds=tca_s),
+        los=here.start + timedelta(seconds=los_s),
+        aos_azimuth_deg=degrees(aos_azimuth),
+        culmination_azimuth_deg=degrees(culmination_azimuth),
+        los_azimuth_deg=degrees(los_azimuth),
+        max_elevation_deg=degrees(row[12]),
+        tca_range_km=row[10],
+        in_progress_at_start=aos_s <= 0,
+        in_progress_at_end=los_s >= here.window_s,
+        elements_epoch=elements.epoch,
+        ut1=label,
+        tca_azimuth_deg=degrees(tca_azimuth),
+        aos_range_km=row[8],
+        culmination_range_km=row[9],
+        los_range_km=row[11],
+    )
 
 
 def _any(here: Observer, elements: Sequence[Elements], label: str) -> Batch:
@@ -179,7 +222,7 @@ def _as_passes(arcs: Arcs, elements: Sequence[Elements], here: Observer, label: 
     for one in passes:
         one.__class__ = Pass
     begin_s = np.where(np.isnan(arcs.aos_s), 0.0, arcs.aos_s)
-    return Batch(cast("list[Pass]", passes), begin_s)
+    return Batch(cast("list[Pass]", passes), begin_s.tolist())
 
 
 def _times(here: Observer, at_s: Array) -> list[datetime | None]:

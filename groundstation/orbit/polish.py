@@ -9,8 +9,9 @@ from collections.abc import Callable
 import numpy as np
 
 from groundstation.orbit.arcs import Arcs
+from groundstation.orbit.earth_rotation import EARTH_RAD_S, Array
 from groundstation.orbit.fleet import Flags, Fleet, Index
-from groundstation.orbit.observer import EARTH_RAD_S, MU_KM3_S2, Array, Observer
+from groundstation.orbit.observer import MU_KM3_S2, Observer
 from groundstation.orbit.sight import Sight, azimuth, length, sight
 
 HALF_S = 0.5  # the two positions around a culmination lie so far to both sides of it

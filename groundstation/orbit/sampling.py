@@ -10,8 +10,9 @@ from math import factorial
 
 import numpy as np
 
+from groundstation.orbit.earth_rotation import DAY_S, EARTH_RAD_S, Array
 from groundstation.orbit.fleet import Flags, Fleet, Index, States
-from groundstation.orbit.observer import DAY_S, EARTH_RAD_S, MU_KM3_S2, Array
+from groundstation.orbit.observer import MU_KM3_S2
 from groundstation.orbit.sight import length, sight
 
 STEP_LEAST_S, STEP_MOST_S = 300.0, 7200.0

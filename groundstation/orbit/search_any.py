@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from groundstation.orbit.arcs import Arcs, join, measured
+from groundstation.orbit.earth_rotation import Array
 from groundstation.orbit.events import Events, events
 from groundstation.orbit.fleet import Fleet, Index
-from groundstation.orbit.observer import Array
 from groundstation.orbit.sampling import MINUTE_S, Spans, samples, valid
 from groundstation.orbit.sight import Sight, sight
 

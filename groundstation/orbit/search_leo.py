@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from sgp4.api import Satrec
 
+from groundstation.orbit.earth_rotation import DAY_S, EARTH_RAD_S, Array
 from groundstation.orbit.fleet import Flags, Fleet, Index
-from groundstation.orbit.observer import DAY_S, EARTH_RAD_S, Array, Observer
+from groundstation.orbit.observer import Observer
 
 TURN = 2 * np.pi
 AHEAD = 0.3  # of a revolution: a pass culminates at most so far outside the window that it reaches into

@@ -6,7 +6,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from groundstation.orbit.observer import EARTH_RAD_S, MU_KM3_S2, Array, Observer
+from groundstation.orbit.earth_rotation import EARTH_RAD_S, Array
+from groundstation.orbit.observer import MU_KM3_S2, Observer
 
 TURN = 2 * np.pi
 Rows = NDArray[np.intp] | NDArray[np.bool_] | slice

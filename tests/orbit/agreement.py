@@ -1,12 +1,13 @@
 """Hold find_passes to the oracle: what differs, in words, by the exactness that the project promises."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from groundstation.orbit.elements import Elements
-from groundstation.orbit.passes import Pass, find_passes
+from groundstation.orbit.passes import FEW_DAYS, Pass, find_passes
 from groundstation.orbit.site import Site
 from tests.orbit.oracle import Arc, Sky, find_arcs, sky_over
 
@@ -16,13 +17,22 @@ FLAT_KM = 1e-6
 
 
 def disagreements(elements: Elements, site: Site, start: datetime, days: float) -> list[str]:
-    """Return what is wrong with the predicted passes of one satellite; empty when all agree with the oracle."""
+    """Return what is wrong with the predicted passes of one satellite; empty when all agree with the oracle.
+
+    A single satellite is searched in plain numbers and many in arrays, so both are asked.
+    """
     sky = sky_over(elements, site, start)
     truth = find_arcs(sky, site.mask_deg, days * 86400)
-    found = find_passes([elements], site, start, start + timedelta(days=days))
-    if len(truth) != len(found):
-        return [f"{elements.norad_id}: {len(found)} passes, expected {len(truth)}: {moments(found, truth, start)}"]
-    return [wrong for arc, one in zip(truth, found, strict=True) for wrong in differences(sky, arc, one)]
+    end = start + timedelta(days=days)
+    others = [replace(elements, norad_id=elements.norad_id + more) for more in range(1, int(FEW_DAYS / days) + 2)]
+    many = [one for one in find_passes([elements, *others], site, start, end) if one.norad_id == elements.norad_id]
+    wrong = []
+    for found in (find_passes([elements], site, start, end), many):
+        if len(truth) != len(found):
+            wrong.append(f"{len(found)} passes, expected {len(truth)}: {moments(found, truth, start)}")
+        else:
+            wrong += [line for arc, one in zip(truth, found, strict=True) for line in differences(sky, arc, one)]
+    return wrong
 
 
 def moments(found: Sequence[Pass], truth: Sequence[Arc], start: datetime) -> str:

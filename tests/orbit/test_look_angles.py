@@ -74,6 +74,17 @@ def test_a_leap_second_does_not_shift_the_earth() -> None:
     assert np.abs(drift - np.linspace(0, drift[-1], len(drift))).max() < 1e-9 * 86400
 
 
+@pytest.mark.parametrize("days", [1, 100, 400])
+def test_the_earth_turns_evenly_between_knots_that_lie_apart(days: int) -> None:
+    """The tables are read in blocks of 64 days, and a window may cross their borders."""
+    start = at("2000-06-27T18:50:00")
+    here = observer(OBSERVATORY, start, start + timedelta(days=days), earth_rotation("iers"), beyond_s=3 * 3600.0)
+    assert np.diff(here.knots_s).min() > 0
+    assert here.knots_s[0] <= -3 * 3600
+    assert here.knots_s[-1] >= days * 86400 + 3 * 3600
+    assert np.abs(np.diff(here.turn_rad)).max() < 1e-4
+
+
 def test_the_earths_rotation_says_where_it_comes_from() -> None:
     assert earth_rotation("builtin").label == "builtin"
     assert earth_rotation("iers").label.startswith("iers 20")
