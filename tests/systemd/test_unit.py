@@ -118,11 +118,12 @@ def configure(box: Box) -> None:
 
 
 def with_password(settings: str) -> str:
-    """Return the shipped configuration with its two commented lines for a password put into use."""
-    used = re.sub(r"^# username = .*$", 'username = "station"', settings, flags=re.MULTILINE)
+    """Return the shipped configuration with the link's commented lines for a password put into use."""
+    before, link, after = re.split(r"(^\[\[links\]\]\n(?:[^\[\n].*\n)*)", settings, maxsplit=1, flags=re.MULTILINE)
+    used = re.sub(r"^# username = .*$", 'username = "station"', link, flags=re.MULTILINE)
     used = re.sub(r"^# (password_file = \"mqtt-password\")", r"\1", used, flags=re.MULTILINE)
     assert used.count("\nusername") == used.count("\npassword_file") == 1
-    return used
+    return before + used + after
 
 
 def message(number: int) -> bytes:
