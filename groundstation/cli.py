@@ -27,7 +27,7 @@ class UsageError(ValueError):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
-    options = parser().parse_args(arguments)
+    options = parser().parse_args(with_southern_sites(sys.argv[1:] if arguments is None else arguments))
     from groundstation.config import ConfigError
     from groundstation.starter import StarterError
 
@@ -43,6 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output has gone (`| head`): that is no failure. Python would complain while it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def with_southern_sites(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with `--site -33.9,18.4` as one word: argparse takes -33.9,18.4 for a flag."""
+    joined: list[str] = []
+    for word in arguments:
+        if joined and joined[-1] == "--site" and word.startswith("-"):
+            joined[-1] = f"--site={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def parser() -> argparse.ArgumentParser:
@@ -79,6 +90,16 @@ def parser() -> argparse.ArgumentParser:
     passes.add_argument("--from", dest="start", type=moment, metavar="ISO", help="begin there instead of now")
     passes.add_argument("--to", dest="end", type=moment, metavar="ISO", help="end there instead of 24 h later")
     passes.add_argument("--format", choices=("table", "json", "csv"), default="table")
+
+    track = add("track", track_command, "show one pass step by step: azimuth, elevation, range, Doppler")
+    with_config(track)
+    track.add_argument(
+        "of", metavar="PASS", help="SATELLITE for its next pass, SATELLITE@TIME, or the archive's number"
+    )
+    with_prediction(track)
+    track.add_argument("--step", type=step, default=10.0, metavar="S", help="seconds from line to line, 10 by default")
+    track.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    track.add_argument("--plot", type=picture, metavar="FILE", help="draw the sky and the curves too (.png or .svg)")
 
     contacts = add("contacts", contacts_command, "list which passes each antenna takes, and why not the others")
     with_config(contacts)
@@ -180,7 +201,7 @@ def passes_command(options: argparse.Namespace) -> int:
 
     now = datetime.now(UTC)
     start, end = window(options, now)
-    found = query_passes(load_config(config_path(options)), asked(options, options.satellites), start, end)
+    found = query_passes(load_config(config_path(options)), asked(options), start, end)
     warn(found.warnings)
     if options.format == "json":
         print(as_json(found.passes))
@@ -191,9 +212,35 @@ def passes_command(options: argparse.Namespace) -> int:
     return 0
 
 
-def asked(options: argparse.Namespace, satellites: Sequence[str]) -> "Asked":
+def track_command(options: argparse.Namespace) -> int:
+    from groundstation.config import load_config
+    from groundstation.pass_list import console
+    from groundstation.track_query import query_track
+    from groundstation.track_view import as_csv, as_json, as_table
+
+    config = load_config(config_path(options))
+
+    def show() -> None:
+        tracked = query_track(config, options.of, asked(options), options.step, datetime.now(UTC))
+        warn(tracked.warnings)
+        if options.plot:
+            from groundstation.sky_plot import draw
+
+            draw(tracked, options.plot)
+        if options.format == "json":
+            print(as_json(tracked))
+        elif options.format == "csv":
+            print(as_csv(tracked), end="")
+        else:
+            console().print(as_table(tracked))
+
+    return report_failures(show)
+
+
+def asked(options: argparse.Namespace) -> "Asked":
     from groundstation.pass_query import Asked
 
+    satellites = getattr(options, "satellites", ())  # `track` has one PASS instead
     return Asked(satellites, options.site, options.mask, options.elements, options.ut1)
 
 
@@ -280,6 +327,7 @@ def report_failures(action: Callable[[], None]) -> int:
     from groundstation.link.connection import LinkError
     from groundstation.monitor.http import HttpError
     from groundstation.replay.recording import RecordingError
+    from groundstation.sky_plot import PictureError
 
     known = (
         ArchiveUnavailableError,
@@ -288,6 +336,7 @@ def report_failures(action: Callable[[], None]) -> int:
         HttpError,
         LinkError,
         OSError,
+        PictureError,
         RecordingError,
         UrlError,
     )
@@ -342,6 +391,20 @@ def seconds(text: str) -> float:
     if not 0 < value < 7 * 86_400:
         raise argparse.ArgumentTypeError(f"found {text}, expected seconds above 0, a week at most")
     return value
+
+
+def step(text: str) -> float:
+    value = float(text)
+    if not 0.001 <= value <= 86_400:
+        raise argparse.ArgumentTypeError(f"found {text}, expected seconds from 0.001 to 86400")
+    return value
+
+
+def picture(text: str) -> Path:
+    path = Path(text)
+    if path.suffix.lower() not in (".png", ".svg"):
+        raise argparse.ArgumentTypeError(f"found {text}, expected a file name that ends in .png or .svg")
+    return path
 
 
 def speed(text: str) -> float | None:

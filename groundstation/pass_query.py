@@ -53,12 +53,12 @@ def query_passes(config: Config, asked: Asked, start: datetime, end: datetime) -
     )
 
 
-def elements_asked(config: Config, asked: Asked) -> list[Elements]:
-    """Return the element sets of the satellites, each named by slug or by catalogue number."""
+def elements_asked(config: Config, asked: Asked, where: str = "SATELLITE") -> list[Elements]:
+    """Return the element sets of the satellites, each named by slug or by catalogue number in the argument `where`."""
     known = elements_of(asked.element_files, config) if asked.element_files else config.elements
     unknown = sorted(set(asked.satellites) - {name for one in known for name in (one.name, str(one.norad_id))})
     if unknown:
-        raise ConfigError([f"SATELLITE: found {why_no_passes(config, known, slug)}" for slug in unknown])
+        raise ConfigError([f"{where}: found {why_no_passes(config, known, slug)}" for slug in unknown])
     return [one for one in known if not asked.satellites or {one.name, str(one.norad_id)} & set(asked.satellites)]
 
 
