@@ -6,13 +6,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from groundstation import __version__
+from groundstation.archive.element_supply import Served
 from groundstation.archive.writer import Writer
 from groundstation.config import Config
+from groundstation.elements.settings import FILES
 from groundstation.link.connection import Trouble
 from groundstation.link.mqtt import MqttSource
-from groundstation.monitor.health import ArchiveHealth, ElementsHealth, Health, LinkHealth, SatelliteHealth
+from groundstation.monitor.health import (
+    ArchiveHealth,
+    ElementsHealth,
+    ElementSourceHealth,
+    Health,
+    LinkHealth,
+    SatelliteHealth,
+)
 from groundstation.pipeline import Inbox
 from groundstation.planning import Planner
+from groundstation.supply import Supply
 from groundstation.tally import SatelliteTally, Tally
 from groundstation.watch import PassWatch, microseconds
 
@@ -27,6 +37,7 @@ def checkup(
     tally: Tally,
     watch: PassWatch,
     planner: Planner,
+    supply: Supply,
     idle_s: Mapping[str, float],
     loop_lag_s: float,
 ) -> Health:
@@ -37,16 +48,14 @@ def checkup(
         started_at_us=microseconds(started_at),
         version=__version__,
         links=links_of(sources, inbox),
-        satellites=tuple(satellite_of(slug, entry) for slug, entry in tally.satellites.items()),
+        satellites=tuple(satellite_of(slug, entry, supply) for slug, entry in tally.satellites.items()),
         rejected=dict(tally.rejected),
         inbox_messages=inbox.held().total(),
         inbox_capacity=inbox.capacity,
         archive=archive_of(writer, config.settings.archive.url),
         passes=watch.health(now, tally.heard),
-        elements=tuple(
-            ElementsHealth(satellite=slug, epoch_us=microseconds(epoch), source="file")
-            for slug, epoch in newest_epochs(config).items()
-        ),
+        elements=elements_of(supply),
+        element_sources=sources_of(supply),
         tasks=dict(idle_s),
         loop_lag_s=loop_lag_s,
         contacts=planner.health(now),
@@ -77,7 +86,7 @@ def links_of(sources: Sequence[MqttSource], inbox: Inbox) -> tuple[LinkHealth, .
     )
 
 
-def satellite_of(slug: str, entry: SatelliteTally) -> SatelliteHealth:
+def satellite_of(slug: str, entry: SatelliteTally, supply: Supply) -> SatelliteHealth:
     return SatelliteHealth(
         satellite=slug,
         stored=dict(entry.stored),
@@ -86,6 +95,7 @@ def satellite_of(slug: str, entry: SatelliteTally) -> SatelliteHealth:
         last_received_at_us=entry.last_received_at_us,
         out_of_limits=dict(entry.out_of_limits()),
         missing=entry.missing(),
+        elements_refused={reason: count for (satellite, reason), count in supply.refused.items() if satellite == slug},
     )
 
 
@@ -115,9 +125,32 @@ def disk_of(url: str) -> tuple[int, int | None]:
     return size_bytes, shutil.disk_usage(file.parent).free if file.parent.exists() else None
 
 
-def newest_epochs(config: Config) -> dict[str, datetime]:
-    """Return the latest epoch among each satellite's candidate numbers."""
-    epochs: dict[str, datetime] = {}
-    for one in config.elements:
-        epochs[one.name] = max(one.epoch, epochs.get(one.name, one.epoch))
-    return epochs
+def elements_of(supply: Supply) -> tuple[ElementsHealth, ...]:
+    """Return for each satellite the set with the latest epoch among its candidate numbers."""
+    newest: dict[str, Served] = {}
+    for one in supply.in_service():
+        held = newest.get(one.elements.name)
+        if held is None or held.elements.epoch < one.elements.epoch:
+            newest[one.elements.name] = one
+    return tuple(
+        ElementsHealth(
+            satellite=slug,
+            epoch_us=microseconds(one.elements.epoch),
+            source=one.elements.source,
+            since_us=one.since_us,
+            shift_s=supply.shifts.get(slug),
+        )
+        for slug, one in newest.items()
+    )
+
+
+def sources_of(supply: Supply) -> tuple[ElementSourceHealth, ...]:
+    names = (FILES, *(source.name for source in supply.sources))
+    return tuple(
+        ElementSourceHealth(
+            name=name,
+            succeeded_at_us=supply.succeeded_at_us.get(name),
+            errors={reason: count for (source, reason), count in supply.errors.items() if source == name},
+        )
+        for name in names
+    )

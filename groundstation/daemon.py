@@ -2,7 +2,7 @@
 
 run
 └── serve HTTP, open the archive
-    └── background: predict passes, plan contacts, follow them, watchdog
+    └── background: predict passes, plan contacts, follow them, watch and fetch elements, watchdog
         └── sinks: record
             └── sources: one `receive` per link
 """
@@ -29,6 +29,7 @@ from groundstation.monitor.http import serve
 from groundstation.orbit.passes import Pass, find_passes
 from groundstation.pipeline import Inbox, record
 from groundstation.planning import Planner
+from groundstation.supply import Supply
 from groundstation.tally import Tally
 from groundstation.telemetry.decode import Decoder
 from groundstation.watch import PassWatch
@@ -56,6 +57,7 @@ class Daemon:
         self.tally = Tally(config.definitions, config.sites)
         self.watch = PassWatch()
         self.planner = Planner(config)
+        self.supply = Supply(config)
         links = config.settings.links
         self.inbox = Inbox([link.name for link in links])
         self.sources = [MqttSource(link) for link in links]
@@ -77,6 +79,7 @@ class Daemon:
             tally=self.tally,
             watch=self.watch,
             planner=self.planner,
+            supply=self.supply,
             idle_s=self.idle_s(),
             loop_lag_s=self._loop_lag_s,
         )
@@ -103,7 +106,7 @@ class Daemon:
             async with Writer(settings.archive.url, settings.archive.password_file) as writer:
                 self.writer = writer
                 await writer.save_definitions(list(self.config.definitions.values()))
-                await writer.save_elements(self.config.elements)
+                await self.supply.open(writer)
                 await self._work(writer, stopping)
                 self.writer = None
         log.info("stopped")
@@ -119,7 +122,12 @@ class Daemon:
                 background.create_task(self._predict(writer), name="predict"),
                 background.create_task(self._follow(), name="follow"),
                 background.create_task(self._tell_systemd(), name="systemd"),
+                background.create_task(self.supply.watch_files(writer, self._beat("elements")), name="elements"),
             ]
+            for place in self.supply.sources:
+                name = f"fetch-{place.name}"
+                fetching = self.supply.keep_fetching(place, writer, self._beat(name))
+                behind.append(background.create_task(fetching, name=name))
             async with asyncio.TaskGroup() as sinks:
                 recording = sinks.create_task(
                     record(self.inbox, decode, writer, self.tally.observe, self._beat("record")), name="record"
@@ -142,15 +150,18 @@ class Daemon:
             recording.cancel()
 
     async def _predict(self, writer: Writer) -> None:
-        """Predict every pass of the horizon and plan what to take, again and again."""
+        """Predict every pass of the horizon and plan what to take, again and again, and whenever elements change."""
         settings, beat = self.config.settings.passes, self._beat("predict")
         while True:
             start = datetime.now(UTC) - LOOK_BACK
             end = start + LOOK_BACK + timedelta(hours=settings.horizon_h)
             found: list[Pass] = []
+            self.supply.changed.clear()
+            elements = self.supply.elements
             for site in self.config.sites.values():
                 beat()
-                found += await asyncio.to_thread(find_passes, self.config.elements, site, start, end)
+                found += await asyncio.to_thread(find_passes, elements, site, start, end)
+            self.supply.tell_shift(self.watch.passes, found)
             self.watch.passes = tuple(found)
             self._predicted = True
             numbers: Sequence[int] = ()
@@ -169,6 +180,8 @@ class Daemon:
             for _ in range(max(1, int(settings.refresh_s))):
                 beat()
                 await asyncio.sleep(1)
+                if self.supply.changed.is_set():
+                    break
 
     async def _follow(self) -> None:
         """Say when a pass begins and what it brought when it ends."""

@@ -40,6 +40,7 @@ class SatelliteHealth:
     last_received_at_us: int | None = None
     out_of_limits: Mapping[str, int] = field(default_factory=dict)  # parameters now at each level, by level name
     missing: int = 0  # sequence counts that never came, by realtime packets since the start
+    elements_refused: Mapping[str, int] = field(default_factory=dict)  # sets that the gate did not admit, by reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,18 @@ class PlanHealth:
 class ElementsHealth:
     satellite: str
     epoch_us: int
-    source: str  # "file", later also the name of a network source
+    source: str  # "files" or the name of a network source
+    since_us: int | None = None  # when the set began to serve
+    shift_s: float | None = None  # how far it moved the next AOS, later is positive; None before any change
+
+
+@dataclass(frozen=True, slots=True)
+class ElementSourceHealth:
+    """The folder of element files, or one network source."""
+
+    name: str
+    succeeded_at_us: int | None = None  # when it last had or confirmed its data; None for files
+    errors: Mapping[str, int] = field(default_factory=dict)  # by reason, a closed set
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +123,7 @@ class Health:
     elements: tuple[ElementsHealth, ...]
     tasks: Mapping[str, float]  # seconds since each task last made progress
     loop_lag_s: float = 0.0
+    element_sources: tuple[ElementSourceHealth, ...] = ()
     contacts: tuple[ContactHealth, ...] = ()
     plans: tuple[PlanHealth, ...] = ()
 

@@ -14,7 +14,15 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from groundstation.monitor.health import ArchiveHealth, ContactHealth, Health, LinkHealth, PassHealth, SatelliteHealth
+from groundstation.monitor.health import (
+    ArchiveHealth,
+    ContactHealth,
+    ElementsHealth,
+    Health,
+    LinkHealth,
+    PassHealth,
+    SatelliteHealth,
+)
 from groundstation.orbit.contacts import Skip
 from groundstation.telemetry.packet import Level, Reason
 
@@ -127,7 +135,29 @@ def skipped(health: Health) -> Samples:
 
 
 def elements_epoch(health: Health) -> Samples:
-    return (((one.satellite,), one.epoch_us / 1e6) for one in health.elements)
+    return (((one.satellite, one.source), one.epoch_us / 1e6) for one in health.elements)
+
+
+def per_elements(read: Callable[[ElementsHealth], float | None]) -> Callable[[Health], Samples]:
+    return lambda health: present(((one.satellite,), read(one)) for one in health.elements)
+
+
+def elements_refused(health: Health) -> Samples:
+    return (
+        ((one.satellite, reason), count)
+        for one in health.satellites
+        for reason, count in sorted(one.elements_refused.items())
+    )
+
+
+def fetch_success(health: Health) -> Samples:
+    return present(((one.name,), seconds(one.succeeded_at_us)) for one in health.element_sources)
+
+
+def fetch_errors(health: Health) -> Samples:
+    return (
+        ((one.name, reason), count) for one in health.element_sources for reason, count in sorted(one.errors.items())
+    )
 
 
 LINK = ("link",)
@@ -215,8 +245,19 @@ METRICS: tuple[Metric, ...] = (
            contacts_to_come),
     Metric("passes_skipped", "gauge", ("station", "reason"), "Passes that the station does not take, by reason.",
            skipped),
-    Metric("elements_epoch_timestamp_seconds", "gauge", SATELLITE, "Epoch of the orbital elements in use.",
-           elements_epoch),
+    Metric("elements_epoch_timestamp_seconds", "gauge", ("satellite", "source"),
+           "Epoch of the orbital elements in use; the source is files or a network source's name.", elements_epoch),
+    Metric("elements_since_timestamp_seconds", "gauge", SATELLITE, "When the elements in use began to serve.",
+           per_elements(lambda one: seconds(one.since_us))),
+    Metric("elements_prediction_shift_seconds", "gauge", SATELLITE,
+           "How far the newest elements moved the next AOS; later is positive.",
+           per_elements(lambda one: one.shift_s)),
+    Metric("elements_refused_total", "counter", ("satellite", "reason"), "Element sets that the gate did not admit.",
+           elements_refused),
+    Metric("elements_fetch_success_timestamp_seconds", "gauge", ("source",),
+           "When a network source last had new elements or confirmed the old ones.", fetch_success),
+    Metric("elements_fetch_errors_total", "counter", ("source", "reason"),
+           "Fetches that failed and files that could not be read, by reason.", fetch_errors),
     Metric("parameters_out_of_limits", "gauge", ("satellite", "level"),
            "Parameters whose newest value is out of limits, by level.", out_of_limits),
 )  # fmt: skip

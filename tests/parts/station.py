@@ -8,6 +8,7 @@ from groundstation.monitor.health import (
     ArchiveHealth,
     ContactHealth,
     ElementsHealth,
+    ElementSourceHealth,
     Health,
     LinkHealth,
     PassHealth,
@@ -58,8 +59,12 @@ def health_at(now: int, started: int) -> Health:
         ),
         passes=passes(started, stored),
         elements=(
-            ElementsHealth("hk-one", now - DAY_US // 2, "file"),
-            ElementsHealth("hk-two", now - 5 * DAY_US, "file"),
+            ElementsHealth("hk-one", now - DAY_US // 2, "celestrak", since_us=now - DAY_US // 3, shift_s=-2.25),
+            ElementsHealth("hk-two", now - 5 * DAY_US, "files", since_us=now - 4 * DAY_US),
+        ),
+        element_sources=(
+            ElementSourceHealth("files", errors={"malformed": 1}),
+            ElementSourceHealth("celestrak", succeeded_at_us=now - DAY_US // 3, errors={"timeout": 2, "forbidden": 0}),
         ),
         tasks={"receive antenna": 0.4, "record": 0.2, "predict": 12.0},
         loop_lag_s=0.0012,
@@ -94,6 +99,7 @@ def satellites(now: int, stored: int, duplicate: int) -> tuple[SatelliteHealth, 
         last_received_at_us=now - 40_000,
         out_of_limits={"warning": 1 + stored % 2, "critical": 1},
         missing=3,
+        elements_refused={"implausible_jump": 1, "older": 4},
     )
     silent = SatelliteHealth(
         "hk-two", stored={("hko", "eps", "realtime"): 0, ("hko", "eps", "dump"): 0}, duplicates={"hko": 0}
