@@ -305,6 +305,14 @@ def test_who_has_waited_longer_goes_first() -> None:
     assert taken(plan_of(passes, last={1: NOON - DAY})) == passes[1:]
 
 
+def test_a_promise_for_later_shortens_no_wait_before_it() -> None:
+    soon, later = a_pass(10), a_pass(110)
+    (alone,) = plan_of([soon], last={1: NOON - DAY}).contacts
+    before, promised = plan_of([soon, later], [promise(later)], last={1: NOON - DAY}).contacts
+    assert promised.committed
+    assert before.weight == alone.weight
+
+
 def test_two_satellites_that_always_come_together_take_turns() -> None:
     passes = [a_pass(100 * n + after, satellite=name, norad_id=number)
               for n in range(6) for name, number, after in (("one", 1, 0), ("two", 2, 3))]  # fmt: skip
