@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # Skyfield takes half a second to import, and only annotation
     from groundstation.orbit.passes import Pass
 
 ALWAYS_US = 1 << 62  # an edge that is unknown lies beyond every time
+MOVED_US = 1_000_000  # predicting again from the same elements moves an edge by microseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Known:
     station: str
     aos_us: int | None
     los_us: int | None
+    elements_epoch_us: int | None = None
+    revision: int = 0
 
 
 def overlap_us(known: Known, row: dict[str, Any]) -> int:
@@ -84,8 +87,11 @@ def keep_passes(
     numbers = []
     for row, one in zip(rows, matched, strict=True):
         if one is None:
-            numbers.append(connection.execute(insert(passes).values(row).returning(passes.c.id)).scalar_one())
+            new = row | {"revised_at": now_us}
+            numbers.append(connection.execute(insert(passes).values(new).returning(passes.c.id)).scalar_one())
         else:
+            if is_revised(one, row):
+                row |= {"revision": one.revision + 1, "revised_at": now_us}
             connection.execute(update(passes).where(passes.c.id == one.id).values(row))
             numbers.append(one.id)
     if window is not None:
@@ -93,6 +99,14 @@ def keep_passes(
         gone = [one.id for one in known if one.id not in kept and _begin(one.aos_us) > now_us]
         _forget(connection, gone, window)
     return numbers
+
+
+def is_revised(known: Known, row: dict[str, Any]) -> bool:
+    """Tell whether who looks the pass up again is told something new: other elements, or other times."""
+    edges = ((known.aos_us, row["aos"]), (known.los_us, row["los"]))
+    return (known.norad_id, known.elements_epoch_us) != (row["norad_id"], row["elements_epoch"]) or any(
+        (was is None) != (now is None) or (was is not None and abs(now - was) >= MOVED_US) for was, now in edges
+    )
 
 
 def _known(
@@ -105,7 +119,7 @@ def _known(
     day_us = 86_400_000_000
     c = passes.c
     found = connection.execute(
-        select(c.id, c.satellite, c.norad_id, c.station, c.aos, c.los).where(
+        select(c.id, c.satellite, c.norad_id, c.station, c.aos, c.los, c.elements_epoch, c.revision).where(
             c.culmination.between(min(moments) - day_us, max(moments) + day_us)
         )
     )

@@ -83,6 +83,8 @@ class PredictedPass:
     tca_range_km: float
     elements_epoch_us: int
     predicted_at_us: int
+    revision: int  # how often it moved, or got other elements
+    revised_at_us: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,12 @@ def past_passes(connection: Connection, now_us: int, most: int = 100) -> list[Pr
     return _passes(connection, _pass_columns().where(c.los <= now_us).order_by(c.culmination.desc()), most)
 
 
+def passes_since(connection: Connection, from_us: int, most: int = 10_000) -> list[PredictedPass]:
+    """Return the passes that culminate then or later, in order: those that have ended among them."""
+    c = tables.passes.c
+    return _passes(connection, _pass_columns().where(c.culmination >= from_us).order_by(c.culmination), most)
+
+
 def pass_of(connection: Connection, number: int) -> PredictedPass | None:
     found = _passes(connection, _pass_columns().where(tables.passes.c.id == number), 1)
     return found[0] if found else None
@@ -219,7 +227,7 @@ def _pass_columns() -> Select[Any]:
     return select(
         c.id, c.satellite, c.norad_id, c.station, c.aos, c.culmination, c.tca, c.los, c.aos_azimuth_deg,
         c.culmination_azimuth_deg, c.los_azimuth_deg, c.max_elevation_deg, c.tca_range_km, c.elements_epoch,
-        c.predicted_at,
+        c.predicted_at, c.revision, c.revised_at,
     )  # fmt: skip
 
 

@@ -179,6 +179,8 @@ passes = Table(
     Column("tca_range_km", Double, nullable=False),
     Column("elements_epoch", Time, nullable=False),
     Column("predicted_at", Time, nullable=False),
+    Column("revision", Integer, nullable=False, server_default="0"),  # how often it moved, or got other elements
+    Column("revised_at", Time),  # when it last did, or was first predicted; NULL where an older version kept it
     Index(None, "culmination"),
     sqlite_autoincrement=True,  # a number is never given twice: calendars and recordings name passes by it
 )
