@@ -15,7 +15,7 @@ from skyfield.api import wgs84
 from groundstation.orbit.earth_rotation import DAY_S, EARTH_RAD_S, Array, EarthRotation, turning_between
 from groundstation.orbit.site import Site
 
-__all__ = ["MU_KM3_S2", "Array", "Observer", "expect_utc", "observer"]
+__all__ = ["MU_KM3_S2", "UNIX", "UNIX_JD", "Array", "Observer", "expect_utc", "observer"]
 
 MU_KM3_S2 = 398600.8  # WGS72, as SGP4
 TURN = 2 * np.pi
