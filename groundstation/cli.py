@@ -18,7 +18,10 @@ from groundstation import __version__
 if TYPE_CHECKING:  # `groundstation --help` need not wait for numpy
     from groundstation.pass_query import Asked
 
+Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 FAILED, ASKED_WRONGLY = 1, 2
+LOG_LAYOUT = "%(asctime)s %(levelname)s %(message)s"
+PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))  # syslog's, by logging's levels
 
 
 class UsageError(ValueError):
@@ -69,6 +72,14 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command)
         return sub
 
+    station_commands(add)
+    pass_commands(add)
+    recording_commands(add)
+    return top
+
+
+def station_commands(add: Add) -> None:
+    """Add what a station's operator uses: demo, init, run, check, status, publish."""
     demo = add("demo", demo_command, "show the whole station at work, with a broker and a satellite of its own")
     demo.add_argument("--duration", type=seconds, metavar="S", help="end after this many seconds with a summary")
     demo.add_argument("--broker", choices=("mosquitto", "iotcore"), help="mosquitto by default where it is installed")
@@ -83,6 +94,23 @@ def parser() -> argparse.ArgumentParser:
     check = add("check", check_command, "say what is wrong with a configuration, by file and key")
     with_config(check)
 
+    status = add("status", status_command, "ask the running daemon how it is")
+    with_config(status)
+    status.add_argument("--json", action="store_true", help="everything, for programs")
+
+    publish = add("publish", publish_command, "put frames into envelopes and on the broker, as a station does")
+    with_config(publish)
+    publish.add_argument("file", metavar="FILE", help="the frames, or - for standard input")
+    publish.add_argument("--station", required=True, help="the slug of the station that heard them")
+    publish.add_argument("--satellite", required=True, help="the slug of the satellite that sent them")
+    publish.add_argument(
+        "--input", choices=("jsonl", "hex", "binary", "kiss"), default="jsonl", help="jsonl by default"
+    )
+    publish.add_argument("--rate", type=float, metavar="HZ", help="frames a second; as fast as the broker by default")
+
+
+def pass_commands(add: Add) -> None:
+    """Add what tells when satellites are up: passes, track, contacts."""
     passes = add("passes", passes_command, "list the coming passes")
     with_config(passes)
     passes.add_argument("satellites", nargs="*", metavar="SATELLITE", help="slugs or catalogue numbers; all by default")
@@ -110,6 +138,9 @@ def parser() -> argparse.ArgumentParser:
     contacts.add_argument("--to", dest="end", type=moment, metavar="ISO", help="end there instead of 24 h later")
     contacts.add_argument("--format", choices=("table", "json"), default="table")
 
+
+def recording_commands(add: Add) -> None:
+    """Add what takes a pass out of the archive and plays it again: record, replay."""
     recorded = add("record", record_command, "write a pass from the archive into one portable file")
     with_config(recorded)
     recorded.add_argument("of", metavar="PASS", help="the pass's number, or SATELLITE@TIME for one under way then")
@@ -120,11 +151,6 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("of", metavar="RECORDING|PASS", help="a recording's file, or a pass as `record` takes it")
     replay.add_argument("--speed", type=speed, default=1.0, metavar="N", help="times as fast as it came, or max")
     replay.add_argument("--to", required=True, metavar="mqtt|URL", help="the broker, or another archive's URL")
-
-    status = add("status", status_command, "ask the running daemon how it is")
-    with_config(status)
-    status.add_argument("--json", action="store_true", help="everything, for programs")
-    return top
 
 
 def with_config(sub: argparse.ArgumentParser) -> None:
@@ -276,6 +302,21 @@ def contacts_command(options: argparse.Namespace) -> int:
     return report_failures(show)
 
 
+def publish_command(options: argparse.Namespace) -> int:
+    from groundstation.config import load_config
+    from groundstation.publish_frames import publish
+
+    config = load_config(config_path(options))
+
+    def send() -> None:
+        count = publish(
+            config, options.file, options.station, options.satellite, form=options.input, rate_hz=options.rate
+        )
+        print(f"{count} frames published")
+
+    return report_failures(send)
+
+
 def record_command(options: argparse.Namespace) -> int:
     from groundstation.config import load_config
     from groundstation.playback import record_pass
@@ -325,6 +366,7 @@ def report_failures(action: Callable[[], None]) -> int:
     from groundstation.archive.writer import ArchiveUnavailableError
     from groundstation.link.broker import BrokerError
     from groundstation.link.connection import LinkError
+    from groundstation.link.modem import ModemError
     from groundstation.monitor.http import HttpError
     from groundstation.replay.recording import RecordingError
     from groundstation.sky_plot import PictureError
@@ -335,6 +377,7 @@ def report_failures(action: Callable[[], None]) -> int:
         BrokerError,
         HttpError,
         LinkError,
+        ModemError,
         OSError,
         PictureError,
         RecordingError,
@@ -380,10 +423,19 @@ def window(options: argparse.Namespace, now: datetime) -> tuple[datetime, dateti
 
 
 def log_to_stderr(level: str) -> None:
-    """Log one line a message; without the time where systemd's journal adds it."""
+    """Log one line a message; under systemd with the journal's priority in front and its own time."""
     under_systemd = "JOURNAL_STREAM" in os.environ
-    layout = "%(levelname)s %(message)s" if under_systemd else "%(asctime)s %(levelname)s %(message)s"
-    logging.basicConfig(level=level.upper(), format=layout, stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JournalFormatter() if under_systemd else logging.Formatter(LOG_LAYOUT))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
+class JournalFormatter(logging.Formatter):
+    """Prefixes sd-daemon(3)'s priority, so that `journalctl -p err` finds what someone must come for."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        priority = next(number for level, number in PRIORITIES if record.levelno >= level)
+        return f"<{priority}>{record.levelname} {super().format(record)}"
 
 
 def seconds(text: str) -> float:
