@@ -13,6 +13,7 @@ import numpy as np
 from skyfield.api import wgs84
 
 from groundstation.orbit.earth_rotation import DAY_S, EARTH_RAD_S, Array, EarthRotation, turning_between
+from groundstation.orbit.mask import lowest_mask_deg
 from groundstation.orbit.site import Site
 
 __all__ = ["MU_KM3_S2", "UNIX", "UNIX_JD", "Array", "Observer", "expect_utc", "observer"]
@@ -27,7 +28,7 @@ UNIX = datetime(1970, 1, 1, tzinfo=UTC)
 class Observer:
     """One site over one window; times are seconds from the window's start."""
 
-    slug: str
+    site: Site
     start: datetime
     window_s: float
     jd_whole: float
@@ -37,7 +38,7 @@ class Observer:
     east: Array
     up: Array
     radius_km: float
-    mask_rad: float
+    mask_rad: float  # geometric, the lowest at any azimuth
     knots_s: Array
     turn_rad: Array  # θ − EARTH_RAD_S·t at the knots
     pole_x_rad: Array  # polar motion at the knots
@@ -71,7 +72,7 @@ def observer(site: Site, start: datetime, end: datetime, rotation: EarthRotation
     knots = turning_between(rotation, start_s - beyond_s, start_s + window_s + beyond_s)
     stand = _stand(site)
     return Observer(
-        slug=site.slug,
+        site=site,
         start=start,
         window_s=window_s,
         jd_whole=UNIX_JD + days,
@@ -81,7 +82,7 @@ def observer(site: Site, start: datetime, end: datetime, rotation: EarthRotation
         east=stand.east,
         up=stand.up,
         radius_km=stand.radius_km,
-        mask_rad=radians(site.mask_deg),
+        mask_rad=radians(lowest_mask_deg(site)),
         knots_s=knots.at_s - start_s,
         turn_rad=knots.turn_rad + EARTH_RAD_S * start_s % TURN,
         pole_x_rad=knots.pole_x_rad,

@@ -18,6 +18,7 @@ from groundstation.orbit.arcs import Arcs
 from groundstation.orbit.earth_rotation import DAY_S, Array, Ut1Source, earth_rotation
 from groundstation.orbit.elements import Elements
 from groundstation.orbit.fleet import Fleet
+from groundstation.orbit.horizon import above_horizon
 from groundstation.orbit.observer import Observer, expect_utc, observer
 from groundstation.orbit.polish import polish
 from groundstation.orbit.satrec import to_satrec
@@ -40,7 +41,7 @@ class Pass:
     An edge is None where it is unknown: the satellite does not cross the mask within a revolution of the
     window, or SGP4 cannot follow it there. Culmination is where elevation is greatest, TCA where range is least; where
     an edge is unknown, within the window. Angles are geometric: refraction, which lifts a satellite by 0.16° at 5° and
-    by 0.5° at the horizon, is left out.
+    by 0.5° at the horizon, is left out; where the site asks for it, AOS and LOS are taken with it.
     """
 
     satellite: str
@@ -114,7 +115,8 @@ def _batches(
     here = observer(site, start, end, rotation, BEYOND_S)
     remaining: list[Elements] = []
     for chunk in _chunks(list(elements), sizes[0] / days):
-        batch, left = (_few if len(chunk) * days <= FEW_DAYS else _low)(here, chunk, rotation.label)
+        few = len(chunk) * days <= FEW_DAYS and not site.horizon
+        batch, left = (_few if few else _low)(here, chunk, rotation.label)
         remaining += left
         yield batch
     if not remaining:
@@ -138,12 +140,13 @@ def _low(here: Observer, elements: Sequence[Elements], label: str) -> tuple[Batc
     if not len(low):
         return Batch([], []), list(elements)
     index, at_s = candidates(here, mean.take(low))
-    arcs, resist = polish(Fleet([satrecs[row] for row in low.tolist()], here), index, at_s)
+    fleet = Fleet([satrecs[row] for row in low.tolist()], here)
+    arcs, resist = polish(fleet, index, at_s)
     if len(resist):
         arcs = arcs.take(~np.isin(arcs.index, resist))
         suits[low[resist]] = False
     left = [elements[row] for row in np.flatnonzero(~suits).tolist()]
-    return _as_passes(arcs, [elements[row] for row in low.tolist()], here, label), left
+    return _as_passes(_in_sight(fleet, arcs), [elements[row] for row in low.tolist()], here, label), left
 
 
 def _few(here: Observer, elements: Sequence[Elements], label: str) -> tuple[Batch, list[Elements]]:
@@ -165,7 +168,7 @@ def _as_pass(row: Row, elements: Elements, here: Observer, label: str) -> Pass:
     return Pass(
         satellite=elements.name,
         norad_id=elements.norad_id,
-        site=here.slug,
+        site=here.site.slug,
         aos=here.start + timedelta(seconds=aos_s),
         culmination=here.start + timedelta(seconds=culmination_s),
         tca=here.start + timedelta(seconds=tca_s),
@@ -188,7 +191,12 @@ def _as_pass(row: Row, elements: Elements, here: Observer, label: str) -> Pass:
 
 def _any(here: Observer, elements: Sequence[Elements], label: str) -> Batch:
     fleet = Fleet([to_satrec(one) for one in elements], here)
-    return _as_passes(search_any(fleet, np.arange(len(elements))), elements, here, label)
+    return _as_passes(_in_sight(fleet, search_any(fleet, np.arange(len(elements)))), elements, here, label)
+
+
+def _in_sight(fleet: Fleet, arcs: Arcs) -> Arcs:
+    """Return what of the passes the site's horizon leaves."""
+    return above_horizon(fleet, arcs) if fleet.observer.site.horizon else arcs
 
 
 def _as_passes(arcs: Arcs, elements: Sequence[Elements], here: Observer, label: str) -> Batch:
@@ -198,7 +206,7 @@ def _as_passes(arcs: Arcs, elements: Sequence[Elements], here: Observer, label: 
     rows = zip(
         [one.name for one in sets],
         [one.norad_id for one in sets],
-        [here.slug] * count,
+        [here.site.slug] * count,
         _times(here, arcs.aos_s),
         _times(here, arcs.culmination_s),
         _times(here, arcs.tca_s),
