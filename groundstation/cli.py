@@ -5,6 +5,7 @@ Exit status: 0 it worked, 1 it failed, 2 it was asked wrongly (a flag, a file, a
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from groundstation import __version__
 
 if TYPE_CHECKING:  # `groundstation --help` need not wait for numpy
+    from groundstation.config import Config
     from groundstation.pass_query import Asked
 
 Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
@@ -141,6 +143,12 @@ def pass_commands(add: Add) -> None:
 
 def recording_commands(add: Add) -> None:
     """Add what takes a pass out of the archive and plays it again: record, replay."""
+    elements = add("elements", elements_command, "list the element sets that serve, fetch newer ones, examine files")
+    with_config(elements)
+    elements.add_argument("action", choices=("list", "update", "check"))
+    elements.add_argument("of", nargs="*", metavar="FILE|SOURCE", help="files to check; sources to ask, all by default")
+    elements.add_argument("--format", choices=("table", "json"), default="table")
+
     recorded = add("record", record_command, "write a pass from the archive into one portable file")
     with_config(recorded)
     recorded.add_argument("of", metavar="PASS", help="the pass's number, or SATELLITE@TIME for one under way then")
@@ -221,13 +229,12 @@ def check_command(options: argparse.Namespace) -> int:
 
 
 def passes_command(options: argparse.Namespace) -> int:
-    from groundstation.config import load_config
     from groundstation.pass_list import as_csv, as_json, as_table, console
     from groundstation.pass_query import query_passes
 
     now = datetime.now(UTC)
     start, end = window(options, now)
-    found = query_passes(load_config(config_path(options)), asked(options), start, end)
+    found = query_passes(config_in_service(options), asked(options), start, end)
     warn(found.warnings)
     if options.format == "json":
         print(as_json(found.passes))
@@ -239,12 +246,11 @@ def passes_command(options: argparse.Namespace) -> int:
 
 
 def track_command(options: argparse.Namespace) -> int:
-    from groundstation.config import load_config
     from groundstation.pass_list import console
     from groundstation.track_query import query_track
     from groundstation.track_view import as_csv, as_json, as_table
 
-    config = load_config(config_path(options))
+    config = config_in_service(options)
 
     def show() -> None:
         tracked = query_track(config, options.of, asked(options), options.step, datetime.now(UTC))
@@ -278,13 +284,12 @@ def warn(lines: Sequence[str]) -> None:
 
 def contacts_command(options: argparse.Namespace) -> int:
     from groundstation import contact_list
-    from groundstation.config import load_config
     from groundstation.contact_query import query_contacts
     from groundstation.orbit.network import opportunities
     from groundstation.pass_list import console
 
     start, end = window(options, datetime.now(UTC))
-    config = load_config(config_path(options))
+    config = config_in_service(options)
 
     def show() -> None:
         planned = query_contacts(config, options.site, start, end)
@@ -315,6 +320,64 @@ def publish_command(options: argparse.Namespace) -> int:
         print(f"{count} frames published")
 
     return report_failures(send)
+
+
+def elements_command(options: argparse.Namespace) -> int:
+    actions = {"list": elements_list, "update": elements_update, "check": elements_check}
+    return actions[options.action](options)
+
+
+def elements_list(options: argparse.Namespace) -> int:
+    from groundstation.config import load_config
+    from groundstation.element_list import kept_as_json, kept_as_table, source_line
+    from groundstation.element_query import kept_sets, source_states
+    from groundstation.pass_list import console
+
+    if options.of:
+        raise UsageError(f"FILE: found {options.of[0]}, expected none: `elements check` examines files")
+    config, now = load_config(config_path(options)), datetime.now(UTC)
+    kept, sources = kept_sets(config), source_states(config)
+    if options.format == "json":
+        print(kept_as_json(kept, sources, now))
+        return 0
+    console().print(kept_as_table(kept, now))
+    for source in sources:
+        print(source_line(source))
+    return 0
+
+
+def elements_update(options: argparse.Namespace) -> int:
+    from groundstation.archive.migrate import migrate
+    from groundstation.config import load_config
+    from groundstation.element_list import update_line, updates_as_json
+    from groundstation.element_query import Updated, update
+
+    config = load_config(config_path(options))
+    log_to_stderr("warning")
+    done: list[Updated] = []
+
+    def ask() -> None:
+        migrate(config.settings.archive.url, config.settings.archive.password_file)
+        asking = update(config, options.of, lambda name: print(f"asking {name} …", file=sys.stderr))
+        done.extend(asyncio.run(asking))
+
+    failed = report_failures(ask)
+    if done:
+        print(updates_as_json(done) if options.format == "json" else "\n".join(update_line(one) for one in done))
+    return failed or (0 if all(one.state.good for one in done) else FAILED)
+
+
+def elements_check(options: argparse.Namespace) -> int:
+    from groundstation.element_query import examine_files
+
+    if not options.of:
+        raise UsageError("FILE: found none, expected at least one file of element sets")
+    good, faults = examine_files([Path(file) for file in options.of])
+    if options.format == "json":
+        print(json.dumps({"good": good, "faults": faults}, indent=2, ensure_ascii=False))
+    else:
+        print("\n".join([*good, *faults]))
+    return ASKED_WRONGLY if faults else 0
 
 
 def record_command(options: argparse.Namespace) -> int:
@@ -397,6 +460,14 @@ def report_failures(action: Callable[[], None]) -> int:
         print("\n".join(f"groundstation: {leaf}" for leaf in leaves), file=sys.stderr)
         return FAILED
     return 0
+
+
+def config_in_service(options: argparse.Namespace) -> "Config":
+    """Return the configuration with the element sets that serve now, fetched ones among them."""
+    from groundstation.config import load_config
+    from groundstation.element_query import serving
+
+    return serving(load_config(config_path(options)))
 
 
 def config_path(options: argparse.Namespace) -> Path:

@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from groundstation import __version__
+from groundstation.archive.element_supply import set_of
 from groundstation.archive.migrate import migrate
 from groundstation.archive.queries import Heard, PredictedPass, Quarantined, Reader, heard, pass_at, pass_of
 from groundstation.archive.url import UrlError, check_url
@@ -71,7 +72,7 @@ def record_pass(config: Config, wanted: str, file: Path) -> Recording:
     prefix = next((link.topic_prefix for link in config.settings.links), "gs/v1")
     packets = [row for row in rows if isinstance(row, Heard)]
     quarantined = [row for row in rows if isinstance(row, Quarantined)]
-    return write_recording(file, header_of(config, of, prefix), messages_again(packets, quarantined, prefix))
+    return write_recording(file, header_of(config, reader, of, prefix), messages_again(packets, quarantined, prefix))
 
 
 def find_pass(reader: Reader, wanted: str) -> PredictedPass:
@@ -93,16 +94,9 @@ def find_pass(reader: Reader, wanted: str) -> PredictedPass:
     return found
 
 
-def header_of(config: Config, of: PredictedPass, topic_prefix: str) -> Header:
+def header_of(config: Config, reader: Reader, of: PredictedPass, topic_prefix: str) -> Header:
     definition = config.definitions.get(of.satellite)
-    used = next(
-        (
-            one
-            for one in config.elements
-            if one.norad_id == of.norad_id and microseconds(one.epoch) == of.elements_epoch_us
-        ),
-        None,
-    )
+    used = reader.ask_now(set_of, of.satellite, of.norad_id, of.elements_epoch_us)
     return Header(
         created_at_us=time.time_ns() // 1000,
         software=f"groundstation {__version__}",

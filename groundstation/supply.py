@@ -11,7 +11,7 @@ with a set of its own; sets of a satellite that has decayed are kept, and nobody
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from random import uniform
@@ -28,7 +28,6 @@ from groundstation.orbit.elements import Elements, ElementsError
 from groundstation.orbit.gate import Reason, Refusal, confirms, judge, remark
 from groundstation.orbit.passes import Pass
 from groundstation.orbit.shift import prediction_shifts
-from groundstation.telemetry.definition import Definition
 from groundstation.watch import microseconds
 
 log = logging.getLogger(__name__)
@@ -49,6 +48,11 @@ class Supply:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._catalogue = numbers_in_orbit(config.definitions.values())
+        # A simulated satellite is in no catalogue: its numbers are those of the elements that it was given.
+        self._numbers = {
+            slug: definition.norad_ids or tuple(one.norad_id for one in config.elements if one.name == slug)
+            for slug, definition in config.definitions.items()
+        }
         self._lock = asyncio.Lock()
         self._served: dict[Key, Served] = {}
         self._doubted: dict[Key, list[Elements]] = {}
@@ -72,7 +76,7 @@ class Supply:
             self._served[definition.slug, number]
             for definition in self._config.definitions.values()
             if definition.status != "decayed"
-            for number in definition.norad_ids
+            for number in self._numbers[definition.slug]
             if (definition.slug, number) in self._served
         ]
 
@@ -96,20 +100,20 @@ class Supply:
         """Let the newest candidate of each number that the gate admits serve; return how many now do."""
         admitted = 0
         async with self._lock:
-            for definition, sets in by_satellite(self._config.definitions.values(), candidates):
-                admitted += await self._consider(writer, definition, sets, source)
+            for slug, sets in by_satellite(self._numbers, candidates):
+                admitted += await self._consider(writer, slug, sets, source)
             await self._save(writer)
         return admitted
 
-    async def _consider(self, writer: Writer, definition: Definition, sets: Sequence[Elements], source: str) -> bool:
+    async def _consider(self, writer: Writer, slug: str, sets: Sequence[Elements], source: str) -> bool:
         """Go through one number's sets from the newest; return whether one of them serves from now on."""
-        key = definition.slug, sets[0].norad_id
+        key = slug, sets[0].norad_id
         held = self._served.get(key)
         last = held.elements if held else None
         for candidate in sets:
             if last and candidate.epoch == last.epoch:
                 return False
-            refusal = judge(candidate, last, definition.norad_ids, datetime.now(UTC))
+            refusal = judge(candidate, last, self._numbers[slug], datetime.now(UTC))
             if refusal and refusal.reason is Reason.IMPLAUSIBLE_JUMP and self._confirmed(key, candidate, sets):
                 log.warning("elements of %s: %s; two sets agree on it, so it serves", key[0], refusal.text)
                 refusal = None
@@ -172,7 +176,7 @@ class Supply:
 
     async def _recall(self, writer: Writer) -> None:
         """Take over what the archive has and we have not: of an earlier run, or of `groundstation elements update`."""
-        known = {(slug, number) for slug, one in self._config.definitions.items() for number in one.norad_ids}
+        known = {(slug, number) for slug, numbers in self._numbers.items() for number in numbers}
         for one in await writer.commit(current_sets):
             key = one.elements.name, one.elements.norad_id
             held = self._served.get(key)
@@ -220,7 +224,7 @@ class Supply:
         while True:
             beat()
             try:
-                asked = await self.fetch(source, writer)
+                asked, _ = await self.fetch(source, writer)
                 late_s = uniform(LATE_LEAST_S, LATE_MOST_S)  # noqa: S311  # it spreads, it hides nothing
                 wait_s = max(0.0, (asked.next_at_us - now_us()) / 1e6) + late_s
             except ArchiveUnavailableError as error:
@@ -230,8 +234,8 @@ class Supply:
                 beat()
                 await asyncio.sleep(1)
 
-    async def fetch(self, source: SourceSettings, writer: Writer) -> Round:
-        """Ask `source` if it may be asked, and offer what it has; raises ArchiveUnavailableError."""
+    async def fetch(self, source: SourceSettings, writer: Writer) -> tuple[Round, int]:
+        """Ask `source` if it may be asked, offer what it has and count what serves; raises ArchiveUnavailableError."""
         found = await ask_source(source, self._catalogue, writer)
         if found.succeeded_at_us is not None:
             self.succeeded_at_us[source.name] = found.succeeded_at_us
@@ -241,7 +245,7 @@ class Supply:
         admitted = await self.offer(writer, found.elements, source.name)
         if found.outcome in GOOD:
             log.info("%s: %s, %d new element sets serve", source.name, found.outcome, admitted)
-        return found
+        return found, admitted
 
     def tell_shift(self, before: Sequence[Pass], after: Sequence[Pass]) -> None:
         """Compare two predictions: how far the next passes moved is what an operator wants to know of new elements."""
@@ -251,13 +255,13 @@ class Supply:
 
 
 def by_satellite(
-    definitions: Iterable[Definition], candidates: Iterable[Elements]
-) -> Iterator[tuple[Definition, list[Elements]]]:
+    numbers: Mapping[str, Sequence[int]], candidates: Iterable[Elements]
+) -> Iterator[tuple[str, list[Elements]]]:
     """Yield each satellite's candidates, one number at a time and newest first; other objects do not concern us."""
     found: dict[int, list[Elements]] = {}
     for one in candidates:
         found.setdefault(one.norad_id, []).append(one)
-    for definition in definitions:
-        for number in definition.norad_ids:
+    for slug, expected in numbers.items():
+        for number in expected:
             if number in found:
-                yield definition, sorted(found[number], key=lambda one: one.epoch, reverse=True)
+                yield slug, sorted(found[number], key=lambda one: one.epoch, reverse=True)

@@ -9,8 +9,9 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from xml.parsers import expat
 
@@ -30,23 +31,39 @@ INTEGER = re.compile(r"\d{1,12}", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d{1,20}\.?\d{0,20}|\.\d{1,20})([eE][+-]?\d{1,3})?", re.ASCII)
 
 
+Sets = Iterator[Callable[[], Elements]]
+
+
 def parse_json(text: str, where: str) -> list[Elements]:
     """Return the sets of one JSON object or a list of them."""
-    return _elements(_json_rows(text, where), where)
+    return _elements(json_sets(text, where), where)
 
 
 def parse_csv(text: str, where: str) -> list[Elements]:
     """Return the sets of a table whose first line names the columns."""
-    return _elements(_csv_rows(text, where), where)
+    return _elements(csv_sets(text, where), where)
 
 
 def parse_xml(text: str, where: str) -> list[Elements]:
     """Return the sets of an NDM document, one a segment."""
-    return _elements(_xml_rows(text, where), where)
+    return _elements(xml_sets(text, where), where)
 
 
-def _elements(rows: Iterator[Row], where: str) -> list[Elements]:
-    found = [_one_set(fields, at) for fields, at in rows]
+def json_sets(text: str, where: str) -> Sets:
+    """Yield a reader for each set; it raises ElementsError for its own set, the iterator where no set can be found."""
+    return (partial(_one_set, fields, at) for fields, at in _json_rows(text, where))
+
+
+def csv_sets(text: str, where: str) -> Sets:
+    return (partial(_one_set, fields, at) for fields, at in _csv_rows(text, where))
+
+
+def xml_sets(text: str, where: str) -> Sets:
+    return (partial(_one_set, fields, at) for fields, at in _xml_rows(text, where))
+
+
+def _elements(sets: Sets, where: str) -> list[Elements]:
+    found = [read() for read in sets]
     if not found:
         raise ElementsError(f"{where}: no element set found, expected at least one")
     return found

@@ -12,10 +12,11 @@ character of the number may be a letter but I and O (Alpha-5): A0000 is 100000, 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from groundstation.orbit.elements import Elements, ElementsError
 
@@ -87,13 +88,14 @@ LINE_2 = (
 
 def parse_tle(text: str, where: str) -> list[Elements]:
     """Return every set in `text` in its order; one fault refuses all. `where` begins each message and source."""
-    found = list(_sets(text, where))
+    found = [read() for read in tle_sets(text, where)]
     if not found:
         raise ElementsError(f"{where}: no element set found, expected at least one")
     return found
 
 
-def _sets(text: str, where: str) -> Iterator[Elements]:
+def tle_sets(text: str, where: str) -> Iterator[Callable[[], Elements]]:
+    """Yield a reader for each set; it raises ElementsError for its own set, the iterator where no set can be found."""
     name, line_1, number_1 = "", "", 0
     for number, raw in enumerate(text.split("\n"), start=1):
         line = raw.rstrip()
@@ -102,7 +104,7 @@ def _sets(text: str, where: str) -> Iterator[Elements]:
         at = f"{where}:{number}"
         is_data = len(line) > NAME_COLUMNS
         if line_1:
-            yield _one_set(name, line_1, f"{where}:{number_1}", line, at)
+            yield partial(_one_set, name, line_1, f"{where}:{number_1}", line, at)
             name = line_1 = ""
         elif line.startswith("1 ") and (is_data or name):
             line_1, number_1 = line, number
