@@ -22,8 +22,8 @@ in_one_loop = pytest.mark.asyncio(loop_scope="module")  # the demo and Prometheu
 SUMMARY = re.compile(
     r"received (\d+) = stored (\d+) \+ duplicate (\d+) \+ quarantined (\d+) \+ in flight (\d+)  every packet"
 )
-# What only shows while something is wrong, or after an hour.
-QUIET = {"Alerts that fire"}
+# What shows only while something is wrong, and what a station without a network source of elements does not have.
+QUIET = {"Alerts that fire", "Prediction shift", "Since the last good fetch"}
 
 
 @dataclass(frozen=True, slots=True)
