@@ -119,7 +119,7 @@ def pass_commands(add: Add) -> None:
     with_prediction(passes)
     passes.add_argument("--from", dest="start", type=moment, metavar="ISO", help="begin there instead of now")
     passes.add_argument("--to", dest="end", type=moment, metavar="ISO", help="end there instead of 24 h later")
-    passes.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    passes.add_argument("--format", choices=("table", "json", "csv", "ics"), default="table")
 
     track = add("track", track_command, "show one pass step by step: azimuth, elevation, range, Doppler")
     with_config(track)
@@ -234,12 +234,17 @@ def passes_command(options: argparse.Namespace) -> int:
 
     now = datetime.now(UTC)
     start, end = window(options, now)
-    found = query_passes(config_in_service(options), asked(options), start, end)
+    config = config_in_service(options)
+    found = query_passes(config, asked(options), start, end)
     warn(found.warnings)
     if options.format == "json":
         print(as_json(found.passes))
     elif options.format == "csv":
         print(as_csv(found.passes), end="")
+    elif options.format == "ics":
+        from groundstation.pass_calendar import as_calendar, events_of_prediction
+
+        print(as_calendar(events_of_prediction(found.passes, found.site, now), config), end="")
     else:
         console().print(as_table(found.passes, now, found.names, title=found.title))
     return 0

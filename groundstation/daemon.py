@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -27,6 +27,7 @@ from groundstation.monitor import systemd
 from groundstation.monitor.health import Health
 from groundstation.monitor.http import serve
 from groundstation.orbit.passes import Pass, find_passes
+from groundstation.pass_calendar import read_calendar
 from groundstation.pipeline import Inbox, record
 from groundstation.planning import Planner
 from groundstation.supply import Supply
@@ -92,6 +93,10 @@ class Daemon:
         waiting += [] if self.writer else ["archive opened"]
         return waiting + ([] if self._predicted else ["passes predicted"])
 
+    async def calendar(self, stations: Collection[str], satellites: Collection[str]) -> str:
+        """Return the archive's passes as a calendar; raises CalendarError."""
+        return await read_calendar(self.config, stations, satellites, datetime.now(UTC))
+
     def idle_s(self) -> dict[str, float]:
         """Return for each task the seconds since it last made progress."""
         now = time.monotonic()
@@ -100,7 +105,8 @@ class Daemon:
     async def run(self, stopping: asyncio.Event) -> None:
         """Run until `stopping` is set, then drain, commit, acknowledge and return."""
         settings = self.config.settings
-        async with serve(settings.http.host, settings.http.port, self.health, self.missing) as self.url:
+        http = settings.http
+        async with serve(http.host, http.port, self.health, self.missing, self.calendar) as self.url:
             log.info("groundstation %s: metrics at %s/metrics", __version__, self.url)
             await asyncio.to_thread(migrate, settings.archive.url, settings.archive.password_file)
             async with Writer(settings.archive.url, settings.archive.password_file) as writer:

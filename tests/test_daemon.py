@@ -5,10 +5,13 @@ import random
 import signal
 import sqlite3
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import icalendar
 import msgpack
 import pytest
 
@@ -161,6 +164,21 @@ async def test_what_nobody_can_decode_is_in_quarantine_and_in_the_metrics(
     status = daemon.get("/api/status")[1]
     assert status["conservation"] | {"holds": True, "quarantined": 2, "stored": 1} == status["conservation"]
     assert {"envelope": 1, "unknown_satellite": 1}.items() <= status["rejected"].items()
+
+
+def test_its_calendar_has_the_passes_that_it_predicted(daemon: DaemonProcess) -> None:
+    daemon.start().wait_until_ready()
+    deadline = time.monotonic() + 30
+    shown: list[icalendar.Component] = []
+    while not shown:  # ready means predicted; the archive has them a moment later
+        assert time.monotonic() < deadline
+        with urllib.request.urlopen(f"{daemon.url()}/passes.ics?station=hko", timeout=10) as answer:
+            shown = icalendar.Calendar.from_ical(answer.read()).walk("VEVENT")
+    starts = [event.decoded("DTSTART") for event in shown]
+    coming = [datetime.fromisoformat(one["aos"]) for one in daemon.get("/api/status")[1]["passes"]]
+    assert coming
+    for aos in coming:
+        assert min(abs(start - aos) for start in starts) <= timedelta(seconds=0.5)
 
 
 def test_a_taken_port_is_one_line_and_status_1(daemon: DaemonProcess, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
     /            the state as a page that a phone can read         /healthz   200, or 503 with what is wrong
     /metrics     text or OpenMetrics, as the scraper prefers       /readyz    200, or 503 with what is missing
     /api/status  everything that the page shows, as JSON
+    /passes.ics  the passes as a calendar to subscribe to; ?station=S&satellite=T chooses, each as often as needed
 
 `/healthz` tells whether somebody should come. A link that is down makes it 503, and restarting the daemon would not
 help: leave restarts to systemd's watchdog.
@@ -11,7 +12,7 @@ help: leave restarts to systemd's watchdog.
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -31,6 +32,8 @@ log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info
 
 READ_HEALTH = web.AppKey[Callable[[], Health]]("read_health")
 READ_MISSING = web.AppKey[Callable[[], Sequence[str]]]("read_missing")
+ReadCalendar = Callable[[Collection[str], Collection[str]], Awaitable[str]]
+READ_CALENDAR = web.AppKey[ReadCalendar]("read_calendar")
 
 SHUTDOWN_S = 1.0  # a scrape lasts milliseconds: a client that hangs must not delay the daemon's stop
 HEADERS = {
@@ -44,16 +47,29 @@ class HttpError(Exception):
     """The server cannot listen where the configuration says."""
 
 
+class CalendarError(Exception):
+    """There is no calendar to give: one line, and the HTTP status that says whose fault it is."""
+
+    def __init__(self, http_status: int, line: str) -> None:
+        self.http_status = http_status
+        super().__init__(line)
+
+
 @asynccontextmanager
 async def serve(
-    host: str, port: int, read_health: Callable[[], Health], missing: Callable[[], Sequence[str]]
+    host: str,
+    port: int,
+    read_health: Callable[[], Health],
+    missing: Callable[[], Sequence[str]],
+    read_calendar: ReadCalendar,
 ) -> AsyncIterator[str]:
     """Serve until the block ends and yield the URL; port 0 takes a free one.
 
     `read_health` is called on the event loop, once a request. `missing` returns what the daemon still waits for
-    before it is ready, and nothing once it is. Raises HttpError, with one line, where it cannot listen.
+    before it is ready, and nothing once it is. `read_calendar` returns the passes of the stations and satellites that
+    it is given (of all where none), or raises CalendarError. Raises HttpError, with one line, where it cannot listen.
     """
-    app = application(read_health, missing)
+    app = application(read_health, missing, read_calendar)
     runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
@@ -75,16 +91,20 @@ def url_of(host: str, port: int) -> str:
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
-def application(read_health: Callable[[], Health], missing: Callable[[], Sequence[str]]) -> web.Application:
+def application(
+    read_health: Callable[[], Health], missing: Callable[[], Sequence[str]], read_calendar: ReadCalendar
+) -> web.Application:
     app = web.Application(middlewares=[with_headers])
     app[READ_HEALTH] = read_health
     app[READ_MISSING] = missing
+    app[READ_CALENDAR] = read_calendar
     handlers: Mapping[str, Callable[[web.Request], Awaitable[web.Response]]] = {
         "/": get_page,
         "/metrics": get_metrics,
         "/healthz": get_healthz,
         "/readyz": get_readyz,
         "/api/status": get_status,
+        "/passes.ics": get_calendar,
     }
     for path, handler in handlers.items():
         app.router.add_get(path, handler)  # HEAD comes with it
@@ -122,6 +142,16 @@ async def get_readyz(request: web.Request) -> web.Response:
 
 async def get_status(request: web.Request) -> web.Response:
     return json_response(status(request.app[READ_HEALTH](), request.app[READ_MISSING]()))
+
+
+async def get_calendar(request: web.Request) -> web.Response:
+    wanted = (request.query.getall(key, []) for key in ("station", "satellite"))
+    try:
+        text = await request.app[READ_CALENDAR](*wanted)
+    except CalendarError as error:
+        return web.Response(text=f"{error}\n", status=error.http_status)
+    headers = {"Content-Disposition": 'inline; filename="passes.ics"'}
+    return web.Response(text=text, content_type="text/calendar", headers=headers)
 
 
 def json_response(value: Any, http_status: int = 200) -> web.Response:

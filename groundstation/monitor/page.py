@@ -34,7 +34,7 @@ def page(health: Health, missing: Sequence[str] = ()) -> str:
 {state(health, missing)}
 {"".join(sections)}
 <p><a href="/metrics">metrics</a> · <a href="/healthz">health</a> · <a href="/readyz">readiness</a> ·
-<a href="/api/status">status as JSON</a></p></body></html>
+<a href="/api/status">status as JSON</a> · <a href="/passes.ics">passes as a calendar</a></p></body></html>
 """
 
 

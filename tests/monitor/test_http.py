@@ -18,7 +18,7 @@ from groundstation.monitor.health import ArchiveHealth, LinkHealth, SatelliteHea
 from groundstation.monitor.http import HttpError, serve, url_of
 from tests.parts.station import Station
 
-PATHS = ("/", "/metrics", "/healthz", "/readyz", "/api/status")
+PATHS = ("/", "/metrics", "/healthz", "/readyz", "/api/status", "/passes.ics")
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def missing() -> list[str]:
 @pytest_asyncio.fixture
 async def client(station: Station, missing: list[str]) -> AsyncIterator[aiohttp.ClientSession]:
     async with (
-        serve("127.0.0.1", 0, station.health, lambda: missing) as url,
+        serve("127.0.0.1", 0, station.health, lambda: missing, station.calendar) as url,
         aiohttp.ClientSession(base_url=url) as session,
     ):
         yield session
@@ -103,6 +103,15 @@ async def test_conservation_does_not_hold_when_two_links_cancel_out(
     shown = json.loads((await get(client, "/api/status"))[1])
     assert shown["conservation"]["received"] == shown["conservation"]["stored"]
     assert shown["conservation"]["holds"] is False
+
+
+async def test_the_calendar_is_of_what_was_asked_for(client: aiohttp.ClientSession) -> None:
+    async with client.get("/passes.ics?station=hko&satellite=one-sat&satellite=two-sat") as answer:
+        assert answer.headers["Content-Type"] == "text/calendar; charset=utf-8"
+        assert answer.headers["Content-Disposition"] == 'inline; filename="passes.ics"'
+        assert b"SUMMARY:['hko'] ['one-sat', 'two-sat']\r\n" in await answer.read()
+    assert "SUMMARY:[] []" in (await get(client, "/passes.ics"))[1]
+    assert await get(client, "/passes.ics?station=atlantis") == (404, "station: found atlantis, expected hko\n")
 
 
 class Tags(html.parser.HTMLParser):
@@ -196,7 +205,7 @@ async def test_scrapes_at_once_are_each_consistent(client: aiohttp.ClientSession
 async def test_nonsense_is_refused_without_a_word_in_the_log(
     station: Station, request_bytes: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with serve("127.0.0.1", 0, station.health, list) as url:
+    async with serve("127.0.0.1", 0, station.health, list, station.calendar) as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1]))
         writer.write(request_bytes)
         assert (await asyncio.wait_for(reader.readline(), 10)).split()[1] == b"400"
@@ -218,7 +227,7 @@ async def test_a_port_in_use_is_one_clear_line(station: Station) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(HttpError) as caught:
-            async with serve("127.0.0.1", port, station.health, list):
+            async with serve("127.0.0.1", port, station.health, list, station.calendar):
                 pass
     assert str(caught.value) == f"http: cannot listen on 127.0.0.1:{port}: Address already in use"
 
@@ -226,13 +235,13 @@ async def test_a_port_in_use_is_one_clear_line(station: Station) -> None:
 async def test_a_host_that_is_not_ours_is_one_clear_line(station: Station) -> None:
     reason = "Cannot assign requested address" if sys.version_info < (3, 13) else "could not bind on any address .*"
     with pytest.raises(HttpError, match=rf"^http: cannot listen on 192\.0\.2\.1:0: {reason}$"):
-        async with serve("192.0.2.1", 0, station.health, list):
+        async with serve("192.0.2.1", 0, station.health, list, station.calendar):
             pass
 
 
 async def test_the_server_stops_though_a_client_hangs(station: Station) -> None:
     loop = asyncio.get_running_loop()
-    async with serve("127.0.0.1", 0, station.health, list) as url:
+    async with serve("127.0.0.1", 0, station.health, list, station.calendar) as url:
         port = int(url.rsplit(":", 1)[1])
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n")  # and never the end of it

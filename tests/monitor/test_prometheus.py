@@ -23,7 +23,7 @@ def station() -> Station:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(station: Station, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
     async with (
-        serve("127.0.0.1", 0, station.health, list) as url,
+        serve("127.0.0.1", 0, station.health, list, station.calendar) as url,
         prometheus(tmp_path_factory.mktemp("prometheus"), url) as running,
     ):
         await running.until("count_over_time(groundstation_build_info[1m]) >= 7")  # a rate needs a whole interval

@@ -2,8 +2,10 @@
 
 import dataclasses
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from groundstation.calendar_text import calendar_text
 from groundstation.monitor.health import (
     ArchiveHealth,
     ContactHealth,
@@ -15,6 +17,7 @@ from groundstation.monitor.health import (
     PlanHealth,
     SatelliteHealth,
 )
+from groundstation.monitor.http import CalendarError
 
 DAY_US = 86_400_000_000
 REASONS = ("refused", "lost", "taken_over")
@@ -33,6 +36,13 @@ class Station:
 
     def health(self) -> Health:
         return dataclasses.replace(health_at(now_us(), self.started_at_us), **self.changes)  # type: ignore[arg-type]
+
+    async def calendar(self, stations: Collection[str], satellites: Collection[str]) -> str:
+        """Return one event that names what was asked for; only the station hko is known."""
+        if unknown := set(stations) - {"hko"}:
+            raise CalendarError(404, f"station: found {', '.join(unknown)}, expected hko")
+        event = ("BEGIN:VEVENT", f"SUMMARY:{[*stations]} {[*satellites]}", "END:VEVENT")
+        return calendar_text(["BEGIN:VCALENDAR", *event, "END:VCALENDAR"])
 
 
 def health_at(now: int, started: int) -> Health:
