@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from groundstation import __version__
+from groundstation.telemetry.packet import Reason
 
 if TYPE_CHECKING:  # `groundstation --help` need not wait for numpy
     from groundstation.config import Config
@@ -76,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
 
     station_commands(add)
     pass_commands(add)
+    archive_commands(add)
     recording_commands(add)
     return top
 
@@ -139,6 +141,27 @@ def pass_commands(add: Add) -> None:
     contacts.add_argument("--from", dest="start", type=moment, metavar="ISO", help="plan from there instead of now")
     contacts.add_argument("--to", dest="end", type=moment, metavar="ISO", help="end there instead of 24 h later")
     contacts.add_argument("--format", choices=("table", "json"), default="table")
+
+
+def archive_commands(add: Add) -> None:
+    """Add what is done to the archive by hand: db, quarantine."""
+    db = add("db", db_command, "upgrade, check, copy or shrink the archive, or count what is in it")
+    with_config(db)
+    db.add_argument("action", choices=("upgrade", "check", "backup", "vacuum", "stats"))
+    db.add_argument("file", nargs="?", type=Path, metavar="FILE", help="where the backup goes; none may be there")
+    db.add_argument("--full", action="store_true", help="vacuum: write everything anew; the daemon waits meanwhile")
+    db.add_argument("--format", choices=("table", "json"), default="table")
+
+    quarantine = add("quarantine", quarantine_command, "list, show or export what did not decode, or decode it again")
+    with_config(quarantine)
+    quarantine.add_argument("action", choices=("list", "show", "export", "reprocess"))
+    quarantine.add_argument("of", nargs="?", metavar="NUMBER|FILE", help="what to show; where to export to, - for here")
+    quarantine.add_argument("--reason", choices=[reason.value for reason in Reason], help="only what is there for it")
+    quarantine.add_argument("--satellite", metavar="SLUG", help="only what came on its topic")
+    quarantine.add_argument("--after", type=int, default=0, metavar="NUMBER", help="list: from beyond that number")
+    quarantine.add_argument("--most", type=int, default=100, metavar="N", help="list: that many, 100 by default")
+    quarantine.add_argument("--dry-run", action="store_true", help="reprocess: say what would decode, move nothing")
+    quarantine.add_argument("--format", choices=("table", "json"), default="table")
 
 
 def recording_commands(add: Add) -> None:
@@ -383,6 +406,26 @@ def elements_check(options: argparse.Namespace) -> int:
     else:
         print("\n".join([*good, *faults]))
     return ASKED_WRONGLY if faults else 0
+
+
+def db_command(options: argparse.Namespace) -> int:
+    from groundstation.archive_commands import db
+    from groundstation.config import load_config
+
+    config = load_config(config_path(options))
+    log_to_stderr("warning")
+    statuses: list[int] = []
+    return report_failures(lambda: statuses.append(db(config, options))) or statuses[0]
+
+
+def quarantine_command(options: argparse.Namespace) -> int:
+    from groundstation.archive_commands import quarantine
+    from groundstation.config import load_config
+
+    config = load_config(config_path(options))
+    log_to_stderr("warning")
+    statuses: list[int] = []
+    return report_failures(lambda: statuses.append(quarantine(config, options))) or statuses[0]
 
 
 def record_command(options: argparse.Namespace) -> int:

@@ -37,12 +37,15 @@ class Batch:
         return range(self.stored_at_us, self.stored_at_us + max(len(self.packets), 1))
 
 
-def write_batch(connection: Connection, batch: Batch, doubtful: Sequence[range], *, careful: bool) -> None:
+def write_batch(
+    connection: Connection, batch: Batch, doubtful: Sequence[range], *, careful: bool, keep_refusals: bool = True
+) -> None:
     """Write all of `batch` in the caller's transaction.
 
     Where not `careful`, a packet that the database refuses raises the driver's error for the whole batch; where
     careful, it is found by halving and goes to quarantine. `doubtful` are spans of `stored_at` whose commit may have
-    succeeded unheard: a packet that is there from such a span is new and no duplicate.
+    succeeded unheard: a packet that is there from such a span is new and no duplicate. Without `keep_refusals` what is
+    refused is only told, since it is in quarantine already.
     """
     batch.fates = [Fate.QUARANTINED] * len(batch.packets)
     batch.refusals = []
@@ -56,7 +59,7 @@ def write_batch(connection: Connection, batch: Batch, doubtful: Sequence[range],
     statements.insert(connection, statements.LATEST, latest_rows(kept))
     if doubtful:
         _recognise(connection, batch, doubtful)
-    held = [*batch.rejections, *batch.refusals]
+    held = [*batch.rejections, *(batch.refusals if keep_refusals else ())]
     statements.insert(connection, statements.QUARANTINE, quarantine_rows(held, batch.stored_at_us))
 
 

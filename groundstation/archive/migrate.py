@@ -48,7 +48,7 @@ def _upgrade(engine: Engine, connection: Connection, backup: bool, migrations: P
         connection.exec_driver_sql("SET LOCAL lock_timeout = 0")  # another's migration may take its time
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
     scripts = ScriptDirectory(str(migrations))
-    found, newest = MigrationContext.configure(connection).get_current_revision(), scripts.get_current_head()
+    found, newest = revision_of(connection), scripts.get_current_head()
     if found == newest:
         return
     if found not in (None, *(script.revision for script in scripts.walk_revisions())):
@@ -72,6 +72,12 @@ def back_up(path: Path, revision: str) -> Path:
     The caller holds the write lock, so that the copy is what the migration will begin with.
     """
     copy = path.with_name(f"{path.name}.before-upgrade-from-{revision}")
+    write_copy(path, copy)
+    return copy
+
+
+def write_copy(path: Path, copy: Path) -> None:
+    """Write what a SQLite file holds now to `copy`, whole or not at all, while others read and write on."""
     partial = copy.with_name(f"{copy.name}.partial")
     partial.unlink(missing_ok=True)
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source:
@@ -79,7 +85,15 @@ def back_up(path: Path, revision: str) -> Path:
     _sync(partial)
     partial.replace(copy)
     _sync(copy.parent)
-    return copy
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision of the archive; None where nothing was ever made."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def newest_revision(migrations: Path = MIGRATIONS) -> str | None:
+    return ScriptDirectory(str(migrations)).get_current_head()
 
 
 def _sync(path: Path) -> None:
