@@ -1,0 +1,67 @@
+"""kill -9 of the whole daemon under 2,000 packets/s, with broker restarts among it: every packet is stored once."""
+
+import asyncio
+import random
+
+import pytest
+
+from tests.no_loss.feed import Feed
+from tests.no_loss.ground import Ground, eventually
+from tests.no_loss.stalls import stalling
+from tests.no_loss.witness import witnessed
+
+PER_SECOND = 2000
+SEED = 20261122
+
+
+async def kill_at_random(ground: Ground, chance: random.Random, kills: int) -> None:
+    """Kill the daemon and start it again, over and over; every second time the broker is restarted too."""
+    for number in range(kills):
+        if chance.random() < 0.25:
+            await asyncio.sleep(chance.uniform(0, 2))  # perhaps before it has subscribed, or migrated
+        else:
+            await eventually(ground.is_at_work, "the daemon does nothing")
+            await asyncio.sleep(chance.uniform(0, 0.7))
+        if number % 2 == 0 and chance.random() < 0.5:
+            await asyncio.to_thread(ground.broker.restart)
+            await asyncio.sleep(chance.uniform(0, 0.3))  # the daemon may be on its way back
+            await asyncio.to_thread(ground.daemon.kill9)
+        else:
+            await asyncio.to_thread(ground.daemon.kill9)
+            if number % 2 == 0:
+                await asyncio.to_thread(ground.broker.restart)
+        ground.daemon.start()
+
+
+async def prove(ground: Ground, kills: int, seed: int) -> None:
+    print(f"seed {seed}")
+    ground.daemon.start().wait_until_ready()
+    feed = Feed(ground.broker.port, PER_SECOND)
+    feeding = asyncio.create_task(feed.run(), name="feed")
+    async with witnessed(ground, seed) as witness:
+        async with stalling(ground.place, seed):
+            await kill_at_random(ground, random.Random(seed), kills)
+        await eventually(ground.is_at_work, "the daemon does nothing")
+        feed.enough.set()
+        await feeding
+        await eventually(lambda: ground.has_stored(feed.confirmed), "packets are missing")
+        await eventually(ground.is_idle, "it does not come to rest")
+    assert ground.sequences() == list(range(feed.confirmed))
+    assert await asyncio.to_thread(ground.daemon.stop) == 0
+    assert ground.sequences() == list(range(feed.confirmed))
+    assert ground.place.count("quarantine") == 0
+    # And it was a trial: the broker went away, the daemon had much in hand, and somebody was looking.
+    assert feed.outages >= kills // 2
+    assert feed.confirmed >= PER_SECOND * kills // 2
+    assert witness.most_in_flight > 0
+    assert witness.looks >= 2 * kills
+
+
+async def test_five_kills_lose_nothing_and_double_nothing(ground: Ground) -> None:
+    await prove(ground, 5, SEED)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+async def test_thirty_kills_lose_nothing_and_double_nothing(ground: Ground) -> None:
+    await prove(ground, 30, SEED + 1)
