@@ -29,7 +29,7 @@ from groundstation.orbit.site import Site
 
 BEYOND_S = 3 * 3600.0  # how far a low satellite's pass may reach out of the window; its revolution is shorter
 # Satellite-days searched together, by search_leo and by search_any: more saves little and leaves the cache.
-AT_ONCE = (256, 128)
+AT_ONCE = (512, 128)
 IN_A_CHUNK = (192, 16)  # some 8 ms
 FEW_DAYS = 5.0  # up to here plain numbers are sooner done than arrays
 
