@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from groundstation.orbit.observer import Array
+from groundstation.orbit.earth_rotation import Array
+from groundstation.orbit.mask import mask_deg
 from groundstation.orbit.track import Track, times_between, track
 from groundstation.track_query import TrackedPass
 from groundstation.track_view import heading, megahertz, span
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.projections.polar import PolarAxes
 
 CURVE_STEPS = 400
-TICKS_ON_TRACK, TICKS_ON_AXIS = 12, 8  # at most
+TICKS_ON_TRACK, TICKS_ON_AXIS = 9, 8  # at most
 LABELS_APART_DEG = 12.0  # on the drawing, where a degree is some three pixels: room for 13:41
 AT_AN_EDGE = 0.05  # of the pass: there stands the mark of AOS or LOS
 TICK_MINUTES = (0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 240, 360)
@@ -99,13 +100,31 @@ def compose(figure: "Figure", tracked: TrackedPass, curve: Track) -> None:
 
 
 def marks_of(tracked: TrackedPass) -> Iterator[Mark]:
-    of, mask_deg = tracked.of, tracked.site.mask_deg
+    of = tracked.of
     if of.aos is not None and of.aos_azimuth_deg is not None:
-        yield Mark(of.aos, of.aos_azimuth_deg, mask_deg, f"AOS {told(of.aos, of.aos_azimuth_deg)}", "^", RISE)
+        yield Mark(
+            of.aos,
+            of.aos_azimuth_deg,
+            at_edge(tracked, of.aos_azimuth_deg),
+            f"AOS {told(of.aos, of.aos_azimuth_deg)}",
+            "^",
+            RISE,
+        )
     top = f"{of.max_elevation_deg:.1f}° {told(of.culmination, of.culmination_azimuth_deg)}"
     yield Mark(of.culmination, of.culmination_azimuth_deg, of.max_elevation_deg, top, "*", TOP)
     if of.los is not None and of.los_azimuth_deg is not None:
-        yield Mark(of.los, of.los_azimuth_deg, mask_deg, f"LOS {told(of.los, of.los_azimuth_deg)}", "s", SET)
+        yield Mark(
+            of.los,
+            of.los_azimuth_deg,
+            at_edge(tracked, of.los_azimuth_deg),
+            f"LOS {told(of.los, of.los_azimuth_deg)}",
+            "s",
+            SET,
+        )
+
+
+def at_edge(tracked: TrackedPass, azimuth_deg: float) -> float:
+    return float(mask_deg(tracked.site, np.radians([azimuth_deg]))[0])
 
 
 def told(time: datetime, azimuth_deg: float) -> str:
@@ -123,10 +142,9 @@ def draw_sky(axes: "PolarAxes", tracked: TrackedPass, curve: Track, marks: Seque
         range(0, 360, 30), ["N", "30°", "60°", "E", "120°", "150°", "S", "210°", "240°", "W", "300°", "330°"]
     )
     axes.grid(color="#d8dbe0", linewidth=0.7)
-    mask_deg = tracked.site.mask_deg
-    if mask_deg > 0:
-        ring = np.linspace(0, 2 * np.pi, 181)
-        axes.plot(ring, np.full(181, 90 - mask_deg), "--", color=DIM, linewidth=1, label=f"mask {mask_deg:g}°")
+    ring = np.linspace(0, 2 * np.pi, 361)
+    mask = f"mask {tracked.site.mask_deg:g}°" + (" and horizon" if tracked.site.horizon else "")
+    axes.plot(ring, 90 - mask_deg(tracked.site, ring), "--", color=DIM, linewidth=1, label=mask)
     axes.plot(azimuth, zenith_angle, color=TRACK, linewidth=2)
     for mark in marks:
         axes.plot(
@@ -145,6 +163,8 @@ def draw_ticks(axes: "PolarAxes", tracked: TrackedPass) -> None:
         return
     x, y = on_paper(along(tracked, times))
     aside = inward(along(tracked, [time + timedelta(seconds=s) for time in times for s in (-1, 1)]))
+    form = clock_form(times)
+    aside_pt = (19 if form == "%H:%M" else 26, 11)  # clear of the track
     labelled: list[tuple[float, float]] = []
     for time, right, up, (to_right, to_up) in zip(times, x, y, aside, strict=True):
         place = (np.arctan2(right, up), np.hypot(right, up))
@@ -153,7 +173,7 @@ def draw_ticks(axes: "PolarAxes", tracked: TrackedPass) -> None:
             continue
         labelled.append((right, up))
         axes.annotate(
-            f"{time:{clock_form(times)}}", place, (19 * to_right, 11 * to_up), textcoords="offset points",
+            f"{time:{form}}", place, (aside_pt[0] * to_right, aside_pt[1] * to_up), textcoords="offset points",
             ha="center", va="center", fontsize=8, bbox={"color": "white", "alpha": 0.8, "pad": 0.5},
         )  # fmt: skip
 
@@ -205,8 +225,8 @@ def ticks_between(aos: datetime, los: datetime, most: int) -> list[datetime]:
 
 def draw_elevation(axes: "Axes", tracked: TrackedPass, curve: Track, marks: Sequence[Mark]) -> None:
     axes.plot(np.array(curve.times), curve.look.elevation_deg, color=TRACK, linewidth=2)
-    if tracked.site.mask_deg > 0:
-        axes.axhline(tracked.site.mask_deg, color=DIM, linestyle="--", linewidth=1)
+    mask = mask_deg(tracked.site, np.radians(curve.look.azimuth_deg))
+    axes.plot(np.array(curve.times), mask, "--", color=DIM, linewidth=1)
     for mark in marks:
         axes.plot(
             np.array([mark.time]),

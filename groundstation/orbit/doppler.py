@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from groundstation.orbit.observer import Array
+from groundstation.orbit.earth_rotation import Array
 
 LIGHT_KM_S = 299_792.458
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from groundstation.orbit.doppler import doppler_shift_hz
-from groundstation.orbit.earth_rotation import Ut1Source
+from groundstation.orbit.earth_rotation import Array, Ut1Source
 from groundstation.orbit.elements import Elements
 from groundstation.orbit.look_angles import LookAngles, look_angles
-from groundstation.orbit.observer import Array
 from groundstation.orbit.site import Site
 
 
