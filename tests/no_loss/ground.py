@@ -74,6 +74,10 @@ class Ground:
         link = await self.link()
         return link is not None and link["stored"] > 0
 
+    async def has_something_in_flight(self) -> bool:
+        link = await self.link()
+        return link is not None and link["in_flight"] > 0
+
     async def is_idle(self) -> bool:
         link = await self.link()
         return link is not None and link["received"] > 0 and link["in_flight"] == 0

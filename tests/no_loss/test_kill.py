@@ -7,29 +7,40 @@ import pytest
 
 from tests.no_loss.feed import Feed
 from tests.no_loss.ground import Ground, eventually
-from tests.no_loss.stalls import stalling
+from tests.no_loss.hold import held
 from tests.no_loss.witness import witnessed
 
 PER_SECOND = 2000
 SEED = 20261122
 
 
+# When the daemon is killed. On a fast disk a commit is a few milliseconds of each batch's twenty, and a kill would
+# seldom meet one: so two of five come while the archive is held by somebody else and a batch waits for it.
+INSTANTS = ("starting", "working", "committing", "working", "committing")
+
+
 async def kill_at_random(ground: Ground, chance: random.Random, kills: int) -> None:
-    """Kill the daemon and start it again, over and over; every second time the broker is restarted too."""
-    for number in range(kills):
-        if chance.random() < 0.25:
-            await asyncio.sleep(chance.uniform(0, 2))  # perhaps before it has subscribed, or migrated
+    """Kill the daemon and start it again, over and over; about every second time the broker is restarted too."""
+    instants = [instant for _ in range(0, kills, len(INSTANTS)) for instant in chance.sample(INSTANTS, len(INSTANTS))]
+    for instant in instants[:kills]:
+        restart = chance.choice(("", "before", "after"))
+        if instant == "starting":
+            await asyncio.sleep(chance.uniform(0, 2))  # perhaps it has not migrated, or not subscribed
         else:
             await eventually(ground.is_at_work, "the daemon does nothing")
-            await asyncio.sleep(chance.uniform(0, 0.7))
-        if number % 2 == 0 and chance.random() < 0.5:
+            await asyncio.sleep(chance.uniform(0, 0.5))
+        if restart == "before":
             await asyncio.to_thread(ground.broker.restart)
             await asyncio.sleep(chance.uniform(0, 0.3))  # the daemon may be on its way back
-            await asyncio.to_thread(ground.daemon.kill9)
+        if instant == "committing":
+            with held(ground.place):
+                await eventually(ground.has_something_in_flight, "nothing comes")
+                await asyncio.sleep(chance.uniform(0.05, 0.3))
+                await asyncio.to_thread(ground.daemon.kill9)
         else:
             await asyncio.to_thread(ground.daemon.kill9)
-            if number % 2 == 0:
-                await asyncio.to_thread(ground.broker.restart)
+        if restart == "after":
+            await asyncio.to_thread(ground.broker.restart)
         ground.daemon.start()
 
 
@@ -39,8 +50,7 @@ async def prove(ground: Ground, kills: int, seed: int) -> None:
     feed = Feed(ground.broker.port, PER_SECOND)
     feeding = asyncio.create_task(feed.run(), name="feed")
     async with witnessed(ground, seed) as witness:
-        async with stalling(ground.place, seed):
-            await kill_at_random(ground, random.Random(seed), kills)
+        await kill_at_random(ground, random.Random(seed), kills)
         await eventually(ground.is_at_work, "the daemon does nothing")
         feed.enough.set()
         await feeding
@@ -51,7 +61,7 @@ async def prove(ground: Ground, kills: int, seed: int) -> None:
     assert ground.sequences() == list(range(feed.confirmed))
     assert ground.place.count("quarantine") == 0
     # And it was a trial: the broker went away, the daemon had much in hand, and somebody was looking.
-    assert feed.outages >= kills // 2
+    assert feed.outages >= kills // 3
     assert feed.confirmed >= PER_SECOND * kills // 2
     assert witness.most_in_flight > 0
     assert witness.looks >= 2 * kills
