@@ -6,7 +6,7 @@ one turn. A source that refuses is left alone for longer each time.
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from groundstation.archive.element_supply import LastFetch, claim_fetches, last_fetches, settle_fetches
@@ -32,11 +32,17 @@ class Round:
 
 
 async def ask_source(
-    source: SourceSettings, catalogue: Collection[int], writer: Writer, *, wait_s: float = WAIT_S
+    source: SourceSettings,
+    catalogue: Collection[int],
+    writer: Writer,
+    beat: Callable[[], None] = lambda: None,
+    *,
+    wait_s: float = WAIT_S,
 ) -> Round:
-    """Ask `source` for what it may be asked now; raises ArchiveUnavailableError, and then nothing was asked.
+    """Ask `source` for what it may be asked now; raises ArchiveUnavailableError.
 
-    The first request that fails ends the round for the rest too: whoever refuses one refuses all.
+    The first request that fails ends the round for the rest too: whoever refuses one refuses all. `beat` is called from
+    request to request, since twenty slow answers take longer than a task may be silent.
     """
     requests = {one.address: one for one in source.requests(catalogue)}
     free = await writer.commit(claim_fetches, list(requests), source.name, now_us(), EVERY_LEAST_H * HOUR_US)
@@ -45,6 +51,7 @@ async def ask_source(
     for place, before in enumerate(free):
         if place:
             await asyncio.sleep(BETWEEN_S)
+        beat()
         answer = await fetch(source, requests[before.address].url, before.validators, wait_s=wait_s)
         answer = believed(answer, before, source.norad_ids)
         good = answer.outcome in GOOD

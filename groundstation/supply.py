@@ -196,10 +196,11 @@ class Supply:
                 await self.offer(writer, found, FILES)
             looks += 1
             if looks % round(RECALL_EVERY_S / LOOK_EVERY_S) == 0:
-                await self._catch_up(writer)
+                await self.catch_up(writer)
             await asyncio.sleep(LOOK_EVERY_S)
 
-    async def _catch_up(self, writer: Writer) -> None:
+    async def catch_up(self, writer: Writer) -> None:
+        """Save what could not be saved, and take over what another process has put into the archive."""
         async with self._lock:
             await self._save(writer)
             try:
@@ -224,7 +225,7 @@ class Supply:
         while True:
             beat()
             try:
-                asked, _ = await self.fetch(source, writer)
+                asked, _ = await self.fetch(source, writer, beat)
                 late_s = uniform(LATE_LEAST_S, LATE_MOST_S)  # noqa: S311  # it spreads, it hides nothing
                 wait_s = max(0.0, (asked.next_at_us - now_us()) / 1e6) + late_s
             except ArchiveUnavailableError as error:
@@ -234,9 +235,9 @@ class Supply:
                 beat()
                 await asyncio.sleep(1)
 
-    async def fetch(self, source: SourceSettings, writer: Writer) -> tuple[Round, int]:
+    async def fetch(self, source: SourceSettings, writer: Writer, beat: Beat = lambda: None) -> tuple[Round, int]:
         """Ask `source` if it may be asked, offer what it has and count what serves; raises ArchiveUnavailableError."""
-        found = await ask_source(source, self._catalogue, writer)
+        found = await ask_source(source, self._catalogue, writer, beat)
         if found.succeeded_at_us is not None:
             self.succeeded_at_us[source.name] = found.succeeded_at_us
         if found.outcome is not None and found.outcome not in GOOD:

@@ -158,3 +158,11 @@ async def test_new_sets_serve_though_the_archive_is_away_and_are_kept_when_it_is
     assert [one.epoch for one in supply.elements] == [NEXT.epoch]
     await supply.offer(writer, [], "files")
     assert [one.epoch for one in (await opened(station, writer)).elements] == [NEXT.epoch]
+
+
+async def test_what_another_process_admits_is_taken_over_from_the_archive(station: Path, writer: Writer) -> None:
+    daemon, by_hand = await opened(station, writer), await opened(station, writer)
+    await by_hand.offer(writer, [NEXT], "celestrak")
+    await daemon.catch_up(writer)
+    assert [(one.epoch, one.source) for one in daemon.elements] == [(NEXT.epoch, "celestrak")]
+    assert daemon.changed.is_set()

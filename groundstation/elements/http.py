@@ -23,7 +23,7 @@ from groundstation.orbit.elements import Elements, ElementsError
 
 AGENT = f"groundstation/{__version__} (satellite ground station; one request a source in two hours at most)"
 BYTES_MOST = 32_000_000  # the whole catalogue of 16,000 objects is 8 MB as JSON
-WAIT_S = 45.0  # less than what makes a task look stuck
+WAIT_S = 30.0  # for one request: login and query together are less than what makes a task look stuck
 LOGOUT = aiohttp.ClientTimeout(total=3)  # a courtesy: it must not delay a stop
 NOT_UPDATED = "has not updated since your last successful download"
 NOTHING = ("No GP data found", "No SupGP data found")
