@@ -4,7 +4,6 @@ Skyfield's own table ends in predictions that were 0.17 s off within a year (7 m
 tables that astropy-iers-data brings are measured to within days of the package's release.
 """
 
-import re
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
@@ -23,7 +22,8 @@ Array = NDArray[np.float64]
 Ut1Source = Literal["iers", "builtin"]
 MJD_0 = date(1858, 11, 17)
 JD_TO_MJD = 2400000.5
-MEASURED = re.compile(rb"(?m)^.{6}(.{9}) I")  # IERS flags each day: I measured, P predicted
+MJD, FLAG = slice(7, 15), slice(16, 17)  # columns of finals2000A
+MEASURED = b"I"  # what IERS predicts has a P there
 STALE_AFTER = timedelta(days=120)  # by then a prediction of UT1 is some 30 ms off, AOS about a millisecond
 
 
@@ -43,9 +43,16 @@ class EarthRotation:
     ends: date
 
 
-@cache
 def earth_rotation(source: Ut1Source = "iers") -> EarthRotation:
-    """Return the table of that source; no network is used, the tables come with installed packages."""
+    """Return the table of that source; no network is used, the tables come with installed packages.
+
+    The first call for a source reads its table, which takes some 50 ms.
+    """
+    return _table(source)
+
+
+@cache
+def _table(source: Ut1Source) -> EarthRotation:
     if source == "builtin":
         scale = load.timescale()
         return EarthRotation("builtin", scale, None, _date(scale.delta_t_table[0][-1] - JD_TO_MJD))
@@ -54,7 +61,7 @@ def earth_rotation(source: Ut1Source = "iers") -> EarthRotation:
     days, delta_t, leap_dates, leap_offsets = build_timescale_arrays(table["utc_mjd"], table["dut1"])
     scale = Timescale((days, delta_t), leap_dates, leap_offsets)
     install_polar_motion_table(scale, table)
-    measured = _date(float(MEASURED.findall(text)[-1]))
+    measured = _date(next(float(line[MJD]) for line in reversed(text.splitlines()) if line[FLAG] == MEASURED))
     return EarthRotation(f"iers {measured.isoformat()}", scale, measured, _date(table["utc_mjd"][-1]))
 
 
