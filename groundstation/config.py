@@ -42,7 +42,9 @@ class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     latitude_deg: Annotated[float, msgspec.Meta(ge=-90, le=90)]  # geodetic, WGS84, north positive
     longitude_deg: Annotated[float, msgspec.Meta(ge=-180, le=180)]  # east positive
     altitude_m: Annotated[float, msgspec.Meta(ge=-500, le=9000)] = 0.0  # above the WGS84 ellipsoid
-    elevation_mask_deg: Annotated[float, msgspec.Meta(ge=0, lt=90)] = 5.0
+    elevation_mask_deg: Annotated[float, msgspec.Meta(ge=0, le=89)] = 5.0
+    horizon: tuple[tuple[float, float], ...] = ()  # [azimuth_deg, elevation_deg] of hills, joined by straight lines
+    refraction: bool = False  # the mask as the eye sees it, through air
     setup_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 60.0  # from the end of a contact to the next
     min_elevation_deg: Annotated[float, msgspec.Meta(ge=0, lt=90)] = 10.0  # a pass that is taken culminates this high
     min_duration_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 60.0  # and lasts this long
@@ -55,6 +57,8 @@ class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
             longitude_deg=self.longitude_deg,
             altitude_m=self.altitude_m,
             mask_deg=self.elevation_mask_deg,
+            horizon=self.horizon,
+            refraction=self.refraction,
         )
 
 
@@ -208,6 +212,11 @@ def clashes(settings: Settings) -> list[str]:
         if source.password_file is not None and not os.access(source.password_file, os.R_OK):
             where = f"element_sources[{number}].password_file"
             lines.append(f"{where}: found {source.password_file}, expected a file that can be read")
+    for number, station in enumerate(settings.stations):
+        try:
+            station.site()
+        except ValueError as error:
+            lines.append(f"stations[{number}]: {error}")
     for number, link in enumerate(settings.links):
         for key in ("password_file", "tls_ca_file", "tls_certificate_file", "tls_key_file"):
             file: Path | None = getattr(link, key)

@@ -35,6 +35,11 @@ def test_a_good_configuration_has_its_paths_absolute_and_its_elements_named(tmp_
         ("latitude_deg = 22.30194\n", "", "groundstation.toml: stations[0].latitude_deg: "),
         ("altitude_m = 32", 'altitude_m = "high"', 'groundstation.toml: stations[0].altitude_m: found "high"'),
         ("elevation_mask_deg = 5", "elevation_mask_deg = 90", "groundstation.toml: stations[0].elevation_mask_deg:"),
+        (
+            "altitude_m = 32",
+            "altitude_m = 32\nhorizon = [[90, 5], [10, 5]]",
+            "groundstation.toml: stations[0]: site hko: horizon is ((90.0, 5.0), (10.0, 5.0)), expected azimuths in",
+        ),
         ("elevation_mask_deg", "elevation_mask", "groundstation.toml: stations[0].elevation_mask: "),
         ('client_id = "groundstation-test"', "", "groundstation.toml: links[0].client_id: "),
         ("[http]\nport = 0", "[http]\nport = 70000", "groundstation.toml: http.port: found 70000"),
