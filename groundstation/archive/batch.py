@@ -12,6 +12,7 @@ from groundstation.archive.rows import (
     Key,
     Row,
     RowError,
+    dirty_rows,
     key_of,
     latest_rows,
     packet_row,
@@ -57,6 +58,8 @@ def write_batch(
     # Once for all and in order of arrival: of two packets with equal times the first to come is the latest.
     kept = [one for one, fate in zip(batch.packets, batch.fates, strict=True) if fate is not Fate.QUARANTINED]
     statements.insert(connection, statements.LATEST, latest_rows(kept))
+    new = [one for one, fate in zip(batch.packets, batch.fates, strict=True) if fate is Fate.STORED]
+    statements.insert(connection, statements.DIRTY, dirty_rows(new))
     if doubtful:
         _recognise(connection, batch, doubtful)
     held = [*batch.rejections, *(batch.refusals if keep_refusals else ())]

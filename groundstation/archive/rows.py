@@ -20,10 +20,13 @@ RECEPTION_COLUMNS = (
     "satellite", "generated_at", "digest", "station", "kind", "received_at", "stored_at", "link", "link_quality",
 )  # fmt: skip
 LATEST_COLUMNS = ("satellite", "parameter", "packet", "generated_at", "received_at", "station", "value", "level")
+DIRTY_COLUMNS = ("satellite", "hour")
+ROLLUP_COLUMNS = ("satellite", "parameter", "hour", "min", "max", "mean", "n")
 QUARANTINE_COLUMNS = (
     "link", "arrived_at", "digest", "stored_at", "topic", "payload", "payload_bytes", "reason", "error",
 )  # fmt: skip
 
+HOUR_US = 3_600_000_000
 LEVEL_NAMES = {level: level.name.lower() for level in Level}
 PAYLOAD_MOST = 1 << 20  # bytes kept of a quarantined payload: no frame is this long, but an SD card is soon full
 ERROR_MOST = 2000  # characters
@@ -107,6 +110,11 @@ def _latest_row(satellite: str, parameter: str, packet: Packet) -> Row:
         None if value is None else json_text(value),
         LEVEL_NAMES[packet.levels.get(parameter, Level.IN_LIMITS)],
     )
+
+
+def dirty_rows(packets: Sequence[Packet]) -> list[Row]:
+    """Return the hours that the packets belong to by generation time."""
+    return sorted({(packet.satellite, packet.generated_at_us // HOUR_US * HOUR_US) for packet in packets})
 
 
 def quarantine_rows(rejections: Sequence[Rejection], stored_at_us: int) -> list[Row]:

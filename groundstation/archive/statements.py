@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 
-from sqlalchemy import BigInteger, Connection, LargeBinary, Table
+from sqlalchemy import BigInteger, Connection, Double, LargeBinary, Table
 
 from groundstation.archive import rows, tables
 from groundstation.archive.columns import Json, Time
@@ -28,6 +28,9 @@ NEWER = """ON CONFLICT (satellite, parameter) DO UPDATE SET packet = excluded.pa
     generated_at = excluded.generated_at, received_at = excluded.received_at, station = excluded.station,
     value = excluded.value, level = excluded.level
     WHERE excluded.generated_at > latest.generated_at"""
+# Packets are never taken out of an hour but by retention, so the one with more values is the whole one.
+MORE = """ON CONFLICT (satellite, parameter, hour) DO UPDATE SET min = excluded.min, max = excluded.max,
+    mean = excluded.mean, n = excluded.n WHERE excluded.n >= rollup_1h.n"""
 BY_ANOTHER_STATION = """NOT EXISTS (SELECT 1 FROM packet WHERE packet.satellite = given.satellite
     AND packet.generated_at = given.generated_at AND packet.digest = given.digest
     AND packet.station = given.station)"""
@@ -51,7 +54,7 @@ class Statement:
         source = f"SELECT {names} FROM ({given}) AS given WHERE {self.where}"  # noqa: S608  (our own names)
         return f"INSERT INTO {self.table.name} ({names}) {source} {self.conflict}"
 
-    @cache  # noqa: B019  (the four statements live as long as the program)
+    @cache  # noqa: B019  (the six statements live as long as the program)
     def sqlite(self, length: int) -> str:
         named = ", ".join(f"column{place} AS {name}" for place, name in enumerate(self.columns, start=1))
         row = f"({', '.join('?' * len(self.columns))})"
@@ -68,6 +71,8 @@ def _sent(table: Table, column: str) -> str:
     kind = table.c[column].type
     if isinstance(kind, LargeBinary):
         return "bytea"
+    if isinstance(kind, Double):
+        return "float8"
     return "bigint" if isinstance(kind, Time | BigInteger) else "text"
 
 
@@ -85,6 +90,8 @@ def _wanted(table: Table, column: str) -> str:
 PACKET = Statement(tables.packet, rows.PACKET_COLUMNS)
 RECEPTION = Statement(tables.reception, rows.RECEPTION_COLUMNS, where=BY_ANOTHER_STATION)
 LATEST = Statement(tables.latest, rows.LATEST_COLUMNS, conflict=NEWER)
+DIRTY = Statement(tables.rollup_dirty, rows.DIRTY_COLUMNS)
+ROLLUP = Statement(tables.rollup_1h, rows.ROLLUP_COLUMNS, conflict=MORE)
 QUARANTINE = Statement(tables.quarantine, rows.QUARANTINE_COLUMNS)
 
 

@@ -2,6 +2,8 @@
 
     packet ──< reception     one row per frame; one more row for each further station that heard it
     latest                   the newest value of each parameter, from realtime packets alone
+    rollup_1h                each parameter's hours, by generation time; kept when retention takes the packets
+    rollup_dirty             hours that got packets since they were rolled up: a row for each transaction
     quarantine               messages that could not become packets, whole, with the reason
     pass                     predicted passes, each under one number while its times move
     contact                  the passes that each station takes, under one number while plans are made again
@@ -89,6 +91,29 @@ latest = Table(
     Column("value", Json),  # NULL where the parameter came but could not be decoded
     Column("level", Text, nullable=False),
     PrimaryKeyConstraint("satellite", "parameter"),
+)
+
+rollup_1h = Table(
+    "rollup_1h",
+    metadata,
+    Column("satellite", Text, nullable=False),
+    Column("parameter", Text, nullable=False),
+    Column("hour", Time, nullable=False),  # its beginning
+    Column("min", Double, nullable=False),
+    Column("max", Double, nullable=False),
+    Column("mean", Double, nullable=False),
+    Column("n", BigInteger, nullable=False),  # values that are numbers, or true and false as 1 and 0
+    PrimaryKeyConstraint("satellite", "parameter", "hour"),
+    sqlite_with_rowid=False,  # a year of one parameter lies together
+)
+
+rollup_dirty = Table(
+    "rollup_dirty",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("satellite", Text, nullable=False),
+    Column("hour", Time, nullable=False),
+    sqlite_autoincrement=True,  # a mark that was taken off must not come back under its number
 )
 
 quarantine = Table(

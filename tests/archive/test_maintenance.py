@@ -111,13 +111,8 @@ async def test_a_backup_holds_everything_and_replaces_nothing(place: Place, tmp_
 def frames_in(place: Place, target: Path) -> int:
     if place.engine == "sqlite":
         return Place(f"sqlite:///{target}").count("packet")
-    command: list[str] = [
-        need("pg_restore", "postgresql-client"),
-        "--data-only",
-        "--table=packet",
-        "--file=-",
-        str(target),
-    ]
+    program = str(need("pg_restore", "postgresql-client"))
+    command = [program, "--data-only", "--table=packet", "--file=-", str(target)]
     restored: str = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert PASSWORD not in restored
     return restored.count("\nhoryu-4\t")
