@@ -378,15 +378,16 @@ def elements_update(options: argparse.Namespace) -> int:
     from groundstation.archive.migrate import migrate
     from groundstation.config import load_config
     from groundstation.element_list import update_line, updates_as_json
-    from groundstation.element_query import Updated, update
+    from groundstation.element_query import Updated, sources_asked, update
 
     config = load_config(config_path(options))
+    sources = sources_asked(config, options.of)
     log_to_stderr("warning")
     done: list[Updated] = []
 
     def ask() -> None:
         migrate(config.settings.archive.url, config.settings.archive.password_file)
-        asking = update(config, options.of, lambda name: print(f"asking {name} …", file=sys.stderr))
+        asking = update(config, sources, lambda name: print(f"asking {name} …", file=sys.stderr))
         done.extend(asyncio.run(asking))
 
     failed = report_failures(ask)

@@ -1,5 +1,6 @@
 """What the command line asks about elements: which serve, whether files are good, and for newer ones now."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from groundstation.orbit.elements import Elements
 from groundstation.orbit.gate import judge, sgp4_error
 from groundstation.supply import Supply
 from groundstation.watch import moment_of
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Key = tuple[str, int]  # slug and catalogue number
@@ -114,7 +117,8 @@ def from_archive(config: Config, query: Callable[..., T]) -> T | None:
         return None
     try:
         return Reader(settings.url, settings.password_file).ask_now(query)
-    except ArchiveUnavailableError:
+    except ArchiveUnavailableError as error:
+        log.warning("the archive does not say which elements serve, so those in the files do: %s", error)
         return None
 
 
@@ -135,24 +139,29 @@ def examine_files(files: Sequence[Path]) -> tuple[list[str], list[str]]:
     return good, faults
 
 
-async def update(config: Config, names: Sequence[str], tell: Callable[[str], None]) -> list[Updated]:
-    """Ask the named sources, or all, where they may be asked now, and put what they have through the gate.
-
-    The archive exists already. Raises ConfigError where there is no such source, and ArchiveUnavailableError.
-    """
+def sources_asked(config: Config, names: Sequence[str]) -> list[SourceSettings]:
+    """Return the named sources, all where none is named; raises ConfigError where there is no such source."""
     sources = {one.name: one for one in config.settings.element_sources}
     if not sources:
         raise ConfigError([f"{config.path}: expected element_sources to ask, found none"])
     if strangers := [name for name in names if name not in sources]:
         raise ConfigError([f"SOURCE: found {', '.join(strangers)}, expected {' or '.join(sources)}"])
+    return [sources[name] for name in names or sources]
+
+
+async def update(config: Config, sources: Sequence[SourceSettings], tell: Callable[[str], None]) -> list[Updated]:
+    """Ask `sources` where they may be asked now, and put what they have through the gate.
+
+    The archive exists already. Raises ArchiveUnavailableError.
+    """
     done = []
     settings = config.settings.archive
     async with Writer(settings.url, settings.password_file) as writer:
         supply = Supply(config)
         await supply.open(writer)
-        for name in names or sources:
-            tell(name)
-            asked, admitted = await supply.fetch(sources[name], writer)
+        for source in sources:
+            tell(source.name)
+            asked, admitted = await supply.fetch(source, writer)
             known = await writer.commit(last_fetches)
-            done.append(Updated(asked.outcome is not None, admitted, state_of(sources[name], known, config)))
+            done.append(Updated(asked.outcome is not None, admitted, state_of(source, known, config)))
     return done

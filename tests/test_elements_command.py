@@ -110,12 +110,25 @@ def test_list_without_an_archive_shows_the_files_and_says_so(
     assert line.rstrip().endswith("not seen by a daemon")
 
 
+def test_an_archive_that_cannot_be_read_is_said_and_the_files_serve(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    config = station(tmp_path)
+    (config.parent / "test.db").write_bytes(b"no database at all, though it lies in the place of one" * 20)
+    assert main(["elements", "list", "--config", str(config), "--format", "json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["elements"]) == 1
+    assert caplog.messages[:1] == [
+        "the archive does not say which elements serve, so those in the files do: file is not a database"
+    ]
+
+
 def test_update_without_sources_or_with_an_unknown_one_is_asked_wrongly(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = station(tmp_path)
     assert main(["elements", "update", "--config", str(config)]) == 2
     assert capsys.readouterr().err == f"{config}: expected element_sources to ask, found none\n"
+    assert not (config.parent / "test.db").exists()
     config.write_text('[[element_sources]]\nname = "near"\nkind = "celestrak"\n' + SETTINGS)
     assert main(["elements", "update", "far", "--config", str(config)]) == 2
     assert capsys.readouterr().err == "SOURCE: found far, expected near\n"
