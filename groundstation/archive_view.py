@@ -9,7 +9,7 @@ from rich.text import Text
 
 from groundstation.archive.maintenance import Checked, SatelliteStats, Stats
 from groundstation.pass_list import iso
-from groundstation.watch import moment_of
+from groundstation.telemetry.moments import moment_of
 
 
 def checked_as_json(checked: Sequence[Checked]) -> str:

@@ -24,7 +24,8 @@ from groundstation.pipeline import Inbox
 from groundstation.planning import Planner
 from groundstation.supply import Supply
 from groundstation.tally import SatelliteTally, Tally
-from groundstation.watch import PassWatch, microseconds
+from groundstation.telemetry.moments import microseconds
+from groundstation.watch import PassWatch
 
 
 def checkup(

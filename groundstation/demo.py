@@ -28,7 +28,7 @@ from groundstation.link.simulator import simulate
 from groundstation.orbit.synthetic import rising_over
 from groundstation.playback import record_pass
 from groundstation.starter import starter_config
-from groundstation.watch import microseconds
+from groundstation.telemetry.moments import microseconds
 
 SATELLITE = "demo-sat"
 SYNTHETIC_NUMBER = 999_999_999  # no catalogue has it

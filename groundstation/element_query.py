@@ -17,7 +17,7 @@ from groundstation.orbit.element_text import examine_elements
 from groundstation.orbit.elements import Elements
 from groundstation.orbit.gate import judge, sgp4_error
 from groundstation.supply import Supply
-from groundstation.watch import moment_of
+from groundstation.telemetry.moments import moment_of
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,9 @@ from groundstation.monitor.http import CalendarError
 from groundstation.orbit.passes import Pass
 from groundstation.orbit.site import Site
 from groundstation.pass_list import degrees
+from groundstation.telemetry.moments import EPOCH, microseconds, moment_of
 from groundstation.track_view import megahertz
-from groundstation.watch import EPOCH, clock, microseconds, moment_of
+from groundstation.watch import clock
 
 BACK = timedelta(days=7)  # a subscribed calendar loses what is no longer given
 HALF_HOUR = timedelta(minutes=30)

@@ -13,7 +13,8 @@ from groundstation.config import Config, StationSettings
 from groundstation.monitor.health import ContactHealth, PlanHealth
 from groundstation.orbit.contacts import Commitment, Contact, ContactRules, Plan, Skip, choose_contacts, commit
 from groundstation.orbit.passes import Pass
-from groundstation.watch import clock, microseconds
+from groundstation.telemetry.moments import microseconds
+from groundstation.watch import clock
 
 log = logging.getLogger(__name__)
 

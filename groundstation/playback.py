@@ -42,8 +42,8 @@ from groundstation.replay.recording import (
 )
 from groundstation.telemetry.decode import Decoder
 from groundstation.telemetry.definition import Definition, load_definition
+from groundstation.telemetry.moments import microseconds
 from groundstation.telemetry.packet import Fate
-from groundstation.watch import microseconds
 
 LINK = "replay"
 GRACE_US = 120_000_000  # a station may clear its queue for a while after LOS

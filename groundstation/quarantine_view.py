@@ -11,8 +11,8 @@ from rich.text import Text
 from groundstation.archive.queries import Quarantined
 from groundstation.pass_list import iso
 from groundstation.reprocess import Reprocessed
+from groundstation.telemetry.moments import moment_of
 from groundstation.telemetry.packet import Reason
-from groundstation.watch import moment_of
 
 BYTES_A_LINE = 16
 

@@ -28,7 +28,7 @@ from groundstation.orbit.elements import Elements, ElementsError
 from groundstation.orbit.gate import Reason, Refusal, confirms, judge, remark
 from groundstation.orbit.passes import Pass
 from groundstation.orbit.shift import prediction_shifts
-from groundstation.watch import microseconds
+from groundstation.telemetry.moments import microseconds
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from groundstation.orbit.site import Site
 from groundstation.orbit.track import Track, times_between, track
 from groundstation.pass_query import Asked, doubts, elements_asked, site_asked
 from groundstation.telemetry.definition import Downlink
-from groundstation.watch import moment_of
+from groundstation.telemetry.moments import moment_of
 
 AHEAD = timedelta(days=7)
 LONGEST = timedelta(days=1)  # of a pass without an end, as a geostationary satellite's

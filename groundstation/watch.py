@@ -2,23 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from groundstation.monitor.health import PassHealth
 from groundstation.orbit.passes import Pass
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def microseconds(moment: datetime) -> int:
-    """Return `moment` as microseconds since 1970 UTC, exactly."""
-    since = moment - EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-
-
-def moment_of(time_us: int) -> datetime:
-    """Return microseconds since 1970 as an aware UTC datetime, exactly."""
-    return datetime.fromtimestamp(time_us // 1_000_000, UTC).replace(microsecond=time_us % 1_000_000)
+from groundstation.telemetry.moments import microseconds
 
 
 @dataclass(frozen=True, slots=True)

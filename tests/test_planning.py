@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from groundstation.archive.columns import MICROSECOND
 from groundstation.archive.migrate import migrate
 from groundstation.archive.writer import Writer
 from groundstation.config import Config, load_config
@@ -16,6 +15,7 @@ from groundstation.orbit.contacts import Contact, Skip
 from groundstation.orbit.passes import Pass, find_passes
 from groundstation.orbit.synthetic import rising_over
 from groundstation.planning import Planner, promise_until, rules_of
+from groundstation.telemetry.moments import MICROSECOND
 from tests.archive.places import Place
 from tests.parts.config_files import DEFINITION, SETTINGS, write_files
 

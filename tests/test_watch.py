@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from groundstation.orbit.passes import Pass
-from groundstation.watch import PassWatch, microseconds, moment_of
+from groundstation.telemetry.moments import microseconds, moment_of
+from groundstation.watch import PassWatch
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PASS = Pass(

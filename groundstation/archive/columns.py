@@ -8,10 +8,10 @@ from sqlalchemy import BigInteger, Dialect, Integer, Text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
-EARLIEST_US = (datetime.min.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
-LATEST_US = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
+from groundstation.telemetry.moments import EPOCH, MICROSECOND, microseconds
+
+EARLIEST_US = microseconds(datetime.min.replace(tzinfo=UTC))
+LATEST_US = microseconds(datetime.max.replace(tzinfo=UTC))
 
 encode_json = msgspec.json.Encoder().encode
 decode_json = msgspec.json.Decoder().decode

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
-from groundstation.archive.columns import EPOCH
-from groundstation.archive.predictions import Known, match, to_us
+from groundstation.archive.predictions import Known, match
 from groundstation.archive.tables import contact
 from groundstation.orbit.contacts import LONGEST_WAIT_D, Commitment, Contact, Plan
+from groundstation.telemetry.moments import microseconds, moment_of
 
 if TYPE_CHECKING:  # Skyfield takes half a second to import, and only annotations need it here
     from groundstation.orbit.passes import Pass
@@ -58,7 +58,7 @@ def _keep_plan(
 def _known(connection: Connection, station: str, now: datetime) -> list[Known]:
     """Return the station's contacts that may be in a plan: those not promised, and those not long over."""
     c = contact.c
-    recent = and_(c.state == COMMITTED, c.ends_at > to_us(now - JUST_ENDED))
+    recent = and_(c.state == COMMITTED, c.ends_at > microseconds(now - JUST_ENDED))
     found = connection.execute(
         select(c.id, c.satellite, c.norad_id, c.station, c.starts_at, c.ends_at)
         .where(c.station == station, or_(c.state == PLANNED, recent))
@@ -73,9 +73,9 @@ def _forget(connection: Connection, left: Sequence[Known]) -> None:
 
 
 def _cancel(connection: Connection, left: Sequence[Known], cancelled: Sequence[Commitment], now: datetime) -> None:
-    gone = {(one.norad_id, to_us(one.start), to_us(one.end)) for one in cancelled}
+    gone = {(one.norad_id, microseconds(one.start), microseconds(one.end)) for one in cancelled}
     numbers = [one.id for one in left if (one.norad_id, one.aos_us, one.los_us) in gone]
-    values = {"state": CANCELLED, "planned_at": to_us(now)}
+    values = {"state": CANCELLED, "planned_at": microseconds(now)}
     connection.execute(update(contact).where(contact.c.id.in_(numbers), contact.c.state == COMMITTED).values(values))
 
 
@@ -85,12 +85,12 @@ def _row(one: Contact, station: str, pass_number: int | None, now: datetime) -> 
         "satellite": one.of.satellite,
         "norad_id": one.of.norad_id,
         "pass_id": pass_number,
-        "starts_at": to_us(one.start),
-        "ends_at": to_us(one.end),
+        "starts_at": microseconds(one.start),
+        "ends_at": microseconds(one.end),
         "max_elevation_deg": one.of.max_elevation_deg,
         "weight": one.weight,
         "state": COMMITTED if one.committed else PLANNED,
-        "planned_at": to_us(now),
+        "planned_at": microseconds(now),
     }
 
 
@@ -99,22 +99,18 @@ def commitments(connection: Connection, now: datetime) -> dict[str, list[Commitm
     c = contact.c
     found = connection.execute(
         select(c.station, c.satellite, c.norad_id, c.starts_at, c.ends_at, c.weight)
-        .where(c.state == COMMITTED, c.ends_at > to_us(now - JUST_ENDED))
+        .where(c.state == COMMITTED, c.ends_at > microseconds(now - JUST_ENDED))
         .order_by(c.id)
     )
     promised: dict[str, list[Commitment]] = defaultdict(list)
     for station, satellite, norad_id, starts_at, ends_at, weight in found:
-        promised[station].append(Commitment(satellite, norad_id, _moment(starts_at), _moment(ends_at), weight))
+        promised[station].append(Commitment(satellite, norad_id, moment_of(starts_at), moment_of(ends_at), weight))
     return dict(promised)
 
 
 def last_contacts(connection: Connection, now: datetime) -> dict[int, datetime]:
     """Return when each object's last contact with any station ended, as far back as a plan asks."""
     c = contact.c
-    recent = c.ends_at.between(to_us(now - REMEMBERED), to_us(now))
+    recent = c.ends_at.between(microseconds(now - REMEMBERED), microseconds(now))
     query = select(c.norad_id, func.max(c.ends_at)).where(c.state == COMMITTED, recent).group_by(c.norad_id)
-    return {norad_id: _moment(ends_at) for norad_id, ends_at in connection.execute(query)}
-
-
-def _moment(moment_us: int) -> datetime:
-    return EPOCH + timedelta(microseconds=moment_us)
+    return {norad_id: moment_of(ends_at) for norad_id, ends_at in connection.execute(query)}

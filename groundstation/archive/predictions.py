@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from groundstation.archive.columns import EPOCH, MICROSECOND
 from groundstation.archive.tables import passes
+from groundstation.telemetry.moments import microseconds
 
 if TYPE_CHECKING:  # Skyfield takes half a second to import, and only annotations need it here
     from groundstation.orbit.passes import Pass
@@ -113,7 +113,7 @@ def _known(
     connection: Connection, rows: Iterable[dict[str, Any]], window: tuple[datetime, datetime] | None
 ) -> list[Known]:
     """Return the passes with numbers that may be among `rows` or should be, a day about them."""
-    moments = [row["culmination"] for row in rows] + [to_us(moment) for moment in window or ()]
+    moments = [row["culmination"] for row in rows] + [microseconds(moment) for moment in window or ()]
     if not moments:
         return []
     day_us = 86_400_000_000
@@ -128,7 +128,7 @@ def _known(
 
 def _forget(connection: Connection, numbers: Sequence[int], window: tuple[datetime, datetime]) -> None:
     if numbers:
-        inside = passes.c.culmination.between(to_us(window[0]), to_us(window[1]))
+        inside = passes.c.culmination.between(microseconds(window[0]), microseconds(window[1]))
         connection.execute(delete(passes).where(passes.c.id.in_(numbers), inside))
 
 
@@ -137,19 +137,15 @@ def pass_row(one: "Pass", now_us: int) -> dict[str, Any]:
         "satellite": one.satellite,
         "norad_id": one.norad_id,
         "station": one.site,
-        "aos": None if one.aos is None else to_us(one.aos),
-        "culmination": to_us(one.culmination),
-        "tca": to_us(one.tca),
-        "los": None if one.los is None else to_us(one.los),
+        "aos": None if one.aos is None else microseconds(one.aos),
+        "culmination": microseconds(one.culmination),
+        "tca": microseconds(one.tca),
+        "los": None if one.los is None else microseconds(one.los),
         "aos_azimuth_deg": one.aos_azimuth_deg,
         "culmination_azimuth_deg": one.culmination_azimuth_deg,
         "los_azimuth_deg": one.los_azimuth_deg,
         "max_elevation_deg": one.max_elevation_deg,
         "tca_range_km": one.tca_range_km,
-        "elements_epoch": to_us(one.elements_epoch),
+        "elements_epoch": microseconds(one.elements_epoch),
         "predicted_at": now_us,
     }
-
-
-def to_us(moment: datetime) -> int:
-    return (moment - EPOCH) // MICROSECOND

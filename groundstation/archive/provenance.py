@@ -11,10 +11,10 @@ from sqlalchemy import Connection, Table, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from groundstation.archive.columns import EPOCH, MICROSECOND
 from groundstation.archive.tables import definition, elements
 from groundstation.orbit.elements import Elements
 from groundstation.telemetry.definition import Definition
+from groundstation.telemetry.moments import microseconds
 
 
 def keep_definitions(connection: Connection, given: Iterable[Definition], now_us: int) -> None:
@@ -42,7 +42,7 @@ def elements_row(one: Elements, now_us: int) -> dict[str, Any]:
     numbers["epoch"] = one.epoch.isoformat()
     return {
         "satellite": one.name,
-        "epoch": (one.epoch - EPOCH) // MICROSECOND,
+        "epoch": microseconds(one.epoch),
         "digest": digest_of(numbers),
         "norad_id": one.norad_id,
         "source": source,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from groundstation.monitor.health import Health, SatelliteHealth
-from groundstation.monitor.status import moment
+from groundstation.telemetry.moments import moment_of
 
 REFRESH_S = 5
 STYLE = """
@@ -174,7 +174,7 @@ def mark(*, good: bool, text: str) -> str:
 
 
 def clock(moment_us: int, *, with_date: bool = False) -> str:
-    return moment(moment_us).strftime("%Y-%m-%d %H:%M:%S" if with_date else "%d %b %H:%M:%S")
+    return moment_of(moment_us).strftime("%Y-%m-%d %H:%M:%S" if with_date else "%d %b %H:%M:%S")
 
 
 def ago(moment_us: int | None, now_us: int) -> str:

@@ -5,12 +5,10 @@ Names are those of `Health`; a moment `x_us` becomes `x`, an ISO text in UTC wit
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from groundstation.monitor.health import Health, LinkHealth, SatelliteHealth
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from groundstation.telemetry.moments import moment_of
 
 
 def status(health: Health, missing: Sequence[str] = ()) -> dict[str, Any]:
@@ -60,9 +58,5 @@ def plain(value: Any) -> dict[str, Any]:
     return shown
 
 
-def moment(moment_us: int) -> datetime:
-    return EPOCH + timedelta(microseconds=moment_us)
-
-
 def iso(moment_us: int) -> str:
-    return moment(moment_us).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment_of(moment_us).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

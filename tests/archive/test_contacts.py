@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from groundstation.archive.contacts import commitments, last_contacts
-from groundstation.archive.predictions import to_us
 from groundstation.archive.writer import Writer
 from groundstation.orbit.contacts import ContactRules, Plan, choose_contacts, commit
 from groundstation.orbit.passes import Pass
+from groundstation.telemetry.moments import microseconds
 from tests.archive.places import Place
 from tests.archive.test_passes import MINUTE, NOW, a_pass, moved
 
@@ -38,7 +38,7 @@ async def test_a_commitment_keeps_its_number_when_elements_move_its_pass(place: 
     assert place.rows(STATES) == [(numbers[0], "committed"), (numbers[1], "planned")]
     times = place.rows("SELECT starts_at, ends_at FROM contact ORDER BY id")
     if place.engine == "sqlite":
-        assert times[0] == (to_us(NOW + 10 * MINUTE) - 42_500_000, to_us(NOW + 20 * MINUTE) - 42_500_000)
+        assert times[0] == (microseconds(NOW + 10 * MINUTE) - 42_500_000, microseconds(NOW + 20 * MINUTE) - 42_500_000)
 
 
 async def test_a_commitment_survives_a_restart_to_the_microsecond(place: Place) -> None:

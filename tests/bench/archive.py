@@ -20,10 +20,11 @@ from pathlib import Path
 
 import psycopg
 
-from groundstation.archive.columns import EPOCH, MICROSECOND, Json, Time
+from groundstation.archive.columns import Json, Time
 from groundstation.archive.engine import SQLITE_WRITING
 from groundstation.archive.rows import PACKET_COLUMNS, Row, packet_row
 from groundstation.archive.tables import packet as packet_table
+from groundstation.telemetry.moments import moment_of
 from groundstation.telemetry.packet import Fate, Level, Packet
 from tests.archive.places import SECOND, T0, Place, packet
 from tests.parts.postgresql import PASSWORD, running
@@ -105,7 +106,7 @@ def postgresql_floor(place: Place, rows: Sequence[Row], batch: int) -> float:
     times = [number for number, kind in enumerate(kinds) if isinstance(kind, Time)]
     marks = ", ".join("%s::jsonb" if isinstance(kind, Json) else "%s" for kind in kinds)
     sql = f"INSERT INTO packet ({', '.join(PACKET_COLUMNS)}) VALUES ({marks}) ON CONFLICT DO NOTHING"
-    ready = [tuple(EPOCH + value * MICROSECOND if n in times else value for n, value in enumerate(row)) for row in rows]
+    ready = [tuple(moment_of(value) if n in times else value for n, value in enumerate(row)) for row in rows]
     with psycopg.connect(place.url, password=PASSWORD) as connection, connection.cursor() as cursor:
 
         def insert(some: Sequence[Row]) -> None:

@@ -37,4 +37,4 @@ def later(elements: Elements, days: float, **changes: float) -> Elements:
         carried[field] += change
     for angle in ("raan_deg", "argument_of_perigee_deg", "mean_anomaly_deg"):
         carried[angle] %= 360
-    return replace(elements, epoch=elements.epoch + timedelta(days=days), **carried)  # type: ignore[arg-type]
+    return replace(elements, epoch=elements.epoch + timedelta(days=days), **carried)
