@@ -17,6 +17,7 @@ from groundstation.telemetry.envelope import open_envelope, pack_frame, seal
 from groundstation.telemetry.packet import Message, Packet
 from groundstation.telemetry.unpack import unpack
 
+TOPIC = "gs/v1/hko/bench-sat/telemetry"
 HEAD = """
 slug = "bench-sat"
 version = "1"
@@ -37,9 +38,13 @@ KINDS = (
 )
 
 
-def definition() -> Definition:
+def definition_text() -> str:
     parameters = [f"[[packets.parameters]]\nname = 'parameter_{n:02}'\n{kind}" for n, kind in enumerate(KINDS)]
-    return load_definition(HEAD + "\n".join(parameters), "bench-sat.toml")
+    return HEAD + "\n".join(parameters)
+
+
+def definition() -> Definition:
+    return load_definition(definition_text(), "bench-sat.toml")
 
 
 def data(number: int) -> list[object]:
@@ -48,20 +53,20 @@ def data(number: int) -> list[object]:
     return [*linear, *cubic, number % 2, 1, 20.5 + number % 10, -3.25, number, 7, "nominal", "boot 12"]
 
 
+def payload(number: int, named: bool = True) -> bytes:
+    """Return the message of packet `number` as a station sends it; each has its own frame."""
+    raws = data(number)
+    frame = pack_frame(
+        1,
+        number % 16384,
+        1_760_000_000_000_000 + number * 1_000_000,
+        {f"parameter_{n:02}": raw for n, raw in enumerate(raws)} if named else raws,
+    )
+    return seal(frame, 1_760_000_000_250_000 + number * 1_000_000, link={"rssi_dbm": -101.5, "snr_db": 9.25})
+
+
 def messages(count: int, named: bool) -> list[Message]:
-    """Return messages as a station sends them, each with its own frame."""
-    made = []
-    for number in range(count):
-        raws = data(number)
-        frame = pack_frame(
-            1,
-            number % 16384,
-            1_760_000_000_000_000 + number * 1_000_000,
-            {f"parameter_{n:02}": raw for n, raw in enumerate(raws)} if named else raws,
-        )
-        payload = seal(frame, 1_760_000_000_250_000 + number * 1_000_000, link={"rssi_dbm": -101.5, "snr_db": 9.25})
-        made.append(Message("main", "gs/v1/hko/bench-sat/telemetry", payload, 1_760_000_001_000_000))
-    return made
+    return [Message("main", TOPIC, payload(number, named), 1_760_000_001_000_000) for number in range(count)]
 
 
 def cpu_us(work: Callable[[Message], object], batch: Sequence[Message], rounds: int) -> float:
