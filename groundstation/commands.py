@@ -1,0 +1,383 @@
+"""What each command does: call one function, print what it returns, and turn what went wrong into a line and a status.
+
+Imports stand inside the functions, so that `groundstation --help` and every wrong flag answer at once.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # `groundstation --help` need not wait for numpy
+    from groundstation.config import Config
+    from groundstation.pass_query import Asked
+
+FAILED, ASKED_WRONGLY = 1, 2
+LOG_LAYOUT = "%(asctime)s %(levelname)s %(message)s"
+PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))  # syslog's, by logging's levels
+
+
+class UsageError(ValueError):
+    """What was asked cannot be done as asked: one line that says what was found and what was expected."""
+
+
+def demo_command(options: argparse.Namespace) -> int:
+    from groundstation.demo import demo
+
+    statuses: list[int] = []
+    failed = report_failures(lambda: statuses.append(asyncio.run(demo(options.duration, options.keep, options.broker))))
+    return failed or statuses[0]
+
+
+def init_command(options: argparse.Namespace) -> int:
+    from groundstation.starter import write_station
+
+    made = write_station(options.directory)
+    print("\n".join(f"created {path}" for path in made))
+    print(
+        f"next: edit {made[0]}, then\n  groundstation check --config {made[0]}\n  groundstation run --config {made[0]}"
+    )
+    return 0
+
+
+def run_command(options: argparse.Namespace) -> int:
+    from groundstation.config import load_config
+    from groundstation.daemon import Daemon, stop_on_signals
+
+    config = load_config(config_path(options))
+    log_to_stderr(config.settings.log.level)
+
+    async def run() -> None:
+        stopping = asyncio.Event()
+        with stop_on_signals(stopping):
+            await Daemon(config).run(stopping)
+
+    return report_failures(lambda: asyncio.run(run()))
+
+
+def check_command(options: argparse.Namespace) -> int:
+    from groundstation.config import load_config
+
+    path = config_path(options)
+    config = load_config(path)
+    settings = config.settings
+    print(
+        f"{path}: good. {len(settings.stations)} stations, {len(settings.links)} links, "
+        f"{len(config.definitions)} satellites, {len(config.elements)} element sets"
+    )
+    for slug in config.without_elements():
+        print(f"note: {slug} is in orbit and has no elements in {settings.elements}: no passes for it")
+    return 0
+
+
+def passes_command(options: argparse.Namespace) -> int:
+    from groundstation.pass_list import as_csv, as_json, as_table, console
+    from groundstation.pass_query import query_passes
+
+    now = datetime.now(UTC)
+    start, end = window(options, now)
+    config = config_in_service(options)
+    found = query_passes(config, asked(options), start, end)
+    warn(found.warnings)
+    if options.format == "json":
+        print(as_json(found.passes))
+    elif options.format == "csv":
+        print(as_csv(found.passes), end="")
+    elif options.format == "ics":
+        from groundstation.pass_calendar import as_calendar, events_of_prediction
+
+        print(as_calendar(events_of_prediction(found.passes, found.site, now), config), end="")
+    else:
+        console().print(as_table(found.passes, now, found.names, title=found.title))
+    return 0
+
+
+def track_command(options: argparse.Namespace) -> int:
+    from groundstation.pass_list import console
+    from groundstation.track_query import query_track
+    from groundstation.track_view import as_csv, as_json, as_table
+
+    config = config_in_service(options)
+
+    def show() -> None:
+        tracked = query_track(config, options.of, asked(options), options.step, datetime.now(UTC))
+        warn(tracked.warnings)
+        if options.plot:
+            from groundstation.sky_plot import draw
+
+            draw(tracked, options.plot)
+        if options.format == "json":
+            print(as_json(tracked))
+        elif options.format == "csv":
+            print(as_csv(tracked), end="")
+        else:
+            console().print(as_table(tracked))
+
+    return report_failures(show)
+
+
+def asked(options: argparse.Namespace) -> "Asked":
+    from groundstation.pass_query import Asked
+
+    satellites = getattr(options, "satellites", ())  # `track` has one PASS instead
+    return Asked(satellites, options.site, options.mask, options.elements, options.ut1)
+
+
+def warn(lines: Sequence[str]) -> None:
+    """Tell people what is doubtful, beside the output and not in it."""
+    for line in lines:
+        print(f"warning: {line}", file=sys.stderr)
+
+
+def contacts_command(options: argparse.Namespace) -> int:
+    from groundstation import contact_list
+    from groundstation.contact_query import query_contacts
+    from groundstation.orbit.network import opportunities
+    from groundstation.pass_list import console
+
+    start, end = window(options, datetime.now(UTC))
+    config = config_in_service(options)
+
+    def show() -> None:
+        planned = query_contacts(config, options.site, start, end)
+        warn(planned.warnings)
+        network, as_json = opportunities(planned.plans.values()), options.format == "json"
+        if options.network and as_json:
+            print(contact_list.network_as_json(network))
+        elif options.network:
+            console().print(contact_list.network_as_table(network, planned.names, planned.title))
+        elif as_json:
+            print(contact_list.plans_as_json(planned.plans.values()))
+        else:
+            console().print(contact_list.plans_as_table(planned.plans, planned.names, planned.title))
+
+    return report_failures(show)
+
+
+def publish_command(options: argparse.Namespace) -> int:
+    from groundstation.config import load_config
+    from groundstation.publish_frames import publish
+
+    config = load_config(config_path(options))
+
+    def send() -> None:
+        count = publish(
+            config, options.file, options.station, options.satellite, form=options.input, rate_hz=options.rate
+        )
+        print(f"{count} frames published")
+
+    return report_failures(send)
+
+
+def elements_command(options: argparse.Namespace) -> int:
+    actions = {"list": elements_list, "update": elements_update, "check": elements_check}
+    return actions[options.action](options)
+
+
+def elements_list(options: argparse.Namespace) -> int:
+    from groundstation.config import load_config
+    from groundstation.element_list import kept_as_json, kept_as_table, source_line
+    from groundstation.element_query import kept_sets, source_states
+    from groundstation.pass_list import console
+
+    if options.of:
+        raise UsageError(f"FILE: found {options.of[0]}, expected none: `elements check` examines files")
+    config, now = load_config(config_path(options)), datetime.now(UTC)
+    kept, sources = kept_sets(config), source_states(config)
+    if options.format == "json":
+        print(kept_as_json(kept, sources, now))
+        return 0
+    console().print(kept_as_table(kept, now))
+    for source in sources:
+        print(source_line(source))
+    return 0
+
+
+def elements_update(options: argparse.Namespace) -> int:
+    from groundstation.archive.migrate import migrate
+    from groundstation.config import load_config
+    from groundstation.element_list import update_line, updates_as_json
+    from groundstation.element_query import Updated, sources_asked, update
+
+    config = load_config(config_path(options))
+    sources = sources_asked(config, options.of)
+    log_to_stderr("warning")
+    done: list[Updated] = []
+
+    def ask() -> None:
+        migrate(config.settings.archive.url, config.settings.archive.password_file)
+        asking = update(config, sources, lambda name: print(f"asking {name} …", file=sys.stderr))
+        done.extend(asyncio.run(asking))
+
+    failed = report_failures(ask)
+    if done:
+        print(updates_as_json(done) if options.format == "json" else "\n".join(update_line(one) for one in done))
+    return failed or (0 if all(one.state.good for one in done) else FAILED)
+
+
+def elements_check(options: argparse.Namespace) -> int:
+    from groundstation.element_query import examine_files
+
+    if not options.of:
+        raise UsageError("FILE: found none, expected at least one file of element sets")
+    good, faults = examine_files([Path(file) for file in options.of])
+    if options.format == "json":
+        print(json.dumps({"good": good, "faults": faults}, indent=2, ensure_ascii=False))
+    else:
+        print("\n".join([*good, *faults]))
+    return ASKED_WRONGLY if faults else 0
+
+
+def db_command(options: argparse.Namespace) -> int:
+    from groundstation.archive_commands import db
+    from groundstation.config import load_config
+
+    config = load_config(config_path(options))
+    log_to_stderr("warning")
+    statuses: list[int] = []
+    return report_failures(lambda: statuses.append(db(config, options))) or statuses[0]
+
+
+def quarantine_command(options: argparse.Namespace) -> int:
+    from groundstation.archive_commands import quarantine
+    from groundstation.config import load_config
+
+    config = load_config(config_path(options))
+    log_to_stderr("warning")
+    statuses: list[int] = []
+    return report_failures(lambda: statuses.append(quarantine(config, options))) or statuses[0]
+
+
+def record_command(options: argparse.Namespace) -> int:
+    from groundstation.config import load_config
+    from groundstation.playback import record_pass
+
+    config = load_config(config_path(options))
+
+    def write() -> None:
+        recording = record_pass(config, options.of, options.file)
+        print(f"{recording.path}: {recording.count} messages of {recording.header.satellite} recorded")
+
+    return report_failures(write)
+
+
+def replay_command(options: argparse.Namespace) -> int:
+    from groundstation.config import load_config
+    from groundstation.daemon import stop_on_signals
+    from groundstation.playback import replay
+
+    config = load_config(config_path(options))
+    log_to_stderr("warning")
+
+    async def play() -> None:
+        stopping = asyncio.Event()
+        with stop_on_signals(stopping):
+            played = await replay(config, options.of, options.speed, options.to, stopping)
+        print(f"played {played.messages} of {played.total} messages: {played.summary}")
+        if played.digest:
+            print(f"digest {played.digest}")
+
+    return report_failures(lambda: asyncio.run(play()))
+
+
+def status_command(options: argparse.Namespace) -> int:
+    from groundstation.config import load_config
+    from groundstation.status_view import show_status
+
+    settings = load_config(config_path(options)).settings.http
+    healthy: list[bool] = []
+    failed = report_failures(lambda: healthy.append(show_status(settings, as_json=options.json)))
+    return failed or (0 if healthy == [True] else FAILED)
+
+
+def report_failures(action: Callable[[], None]) -> int:
+    """Run `action`; what went wrong outside of us is one line on stderr and status 1."""
+    from groundstation.archive.migrate import ArchiveVersionError
+    from groundstation.archive.url import UrlError
+    from groundstation.archive.writer import ArchiveUnavailableError
+    from groundstation.link.broker import BrokerError
+    from groundstation.link.connection import LinkError
+    from groundstation.link.modem import ModemError
+    from groundstation.monitor.http import HttpError
+    from groundstation.replay.recording import RecordingError
+    from groundstation.sky_plot import PictureError
+
+    known = (
+        ArchiveUnavailableError,
+        ArchiveVersionError,
+        BrokerError,
+        HttpError,
+        LinkError,
+        ModemError,
+        OSError,
+        PictureError,
+        RecordingError,
+        UrlError,
+    )
+
+    def expected(error: BaseException) -> list[BaseException]:
+        nested = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+        return [leaf for one in nested for leaf in expected(one)] if nested else [error]
+
+    try:
+        action()
+    except BaseException as error:
+        leaves = expected(error)
+        if not all(isinstance(leaf, known) for leaf in leaves):
+            raise
+        print("\n".join(f"groundstation: {leaf}" for leaf in leaves), file=sys.stderr)
+        return FAILED
+    return 0
+
+
+def config_in_service(options: argparse.Namespace) -> "Config":
+    """Return the configuration with the element sets that serve now, fetched ones among them."""
+    from groundstation.config import load_config
+    from groundstation.element_query import serving
+
+    return serving(load_config(config_path(options)))
+
+
+def config_path(options: argparse.Namespace) -> Path:
+    """Return the configuration that was asked for, else the nearest one that exists."""
+    from groundstation.starter import starter_config
+
+    if options.config is not None:
+        return Path(options.config)
+    nearest = (
+        Path("groundstation.toml"),
+        Path("config/groundstation.toml"),
+        Path("/etc/groundstation/groundstation.toml"),
+    )
+    return next((path for path in nearest if path.exists()), starter_config())
+
+
+def window(options: argparse.Namespace, now: datetime) -> tuple[datetime, datetime]:
+    """Return from when to when was asked for: a day from now where nothing is said."""
+    start: datetime = options.start or now
+    end: datetime = options.end or start + timedelta(hours=24)
+    if end <= start:
+        raise UsageError(f"--to: found {end.isoformat()}, expected later than --from, {start.isoformat()}")
+    return start, end
+
+
+def log_to_stderr(level: str) -> None:
+    """Log one line a message; under systemd with the journal's priority in front and its own time."""
+    under_systemd = "JOURNAL_STREAM" in os.environ
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JournalFormatter() if under_systemd else logging.Formatter(LOG_LAYOUT))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
+class JournalFormatter(logging.Formatter):
+    """Prefixes sd-daemon(3)'s priority, so that `journalctl -p err` finds what someone must come for."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        priority = next(number for level, number in PRIORITIES if record.levelno >= level)
+        return f"<{priority}>{record.levelname} {super().format(record)}"
