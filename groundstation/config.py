@@ -23,6 +23,8 @@ from groundstation.orbit.site import Site
 from groundstation.telemetry.definition import Definition, DefinitionError, load_definition
 from groundstation.telemetry.typed_toml import read_typed
 
+# What the unit calls its configuration and its state directory: a command typed by hand means the same archive.
+INSTALLED, INSTALLED_STATE = Path("/etc/groundstation"), Path("/var/lib/groundstation")
 ELEMENT_FILES = (".tle", ".txt", ".json", ".csv", ".xml")
 
 
@@ -156,7 +158,7 @@ def absolute(settings: Settings, directory: Path) -> Settings:
     Secrets are looked for in systemd's credentials directory first, the database in its state directory.
     """
     secrets = Path(os.environ.get("CREDENTIALS_DIRECTORY", directory))
-    state = Path(os.environ.get("STATE_DIRECTORY", directory))
+    state = Path(os.environ.get("STATE_DIRECTORY", INSTALLED_STATE if directory == INSTALLED else directory))
 
     def secret(file: Path | None) -> Path | None:
         return None if file is None else (secrets if (secrets / file).exists() else directory) / file

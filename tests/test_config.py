@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from groundstation.config import ConfigError, load_config
+from groundstation.config import INSTALLED, ArchiveSettings, ConfigError, absolute, load_config
 from tests.parts.config_files import DEFINITION, ELEMENTS, SETTINGS, write_files
 
 
@@ -149,6 +150,13 @@ def test_the_state_directory_of_systemd_holds_the_database(tmp_path: Path, monke
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/groundstation")
     config = load_config(write_files(tmp_path))
     assert config.settings.archive.url == "sqlite:////var/lib/groundstation/test.db"
+
+
+def test_a_command_typed_by_hand_means_the_archive_of_the_installed_unit(tmp_path: Path) -> None:
+    settings = load_config(write_files(tmp_path)).settings
+    relative = msgspec.structs.replace(settings, archive=ArchiveSettings())
+    assert absolute(relative, INSTALLED).archive.url == "sqlite:////var/lib/groundstation/groundstation.db"
+    assert absolute(relative, tmp_path).archive.url == f"sqlite:///{tmp_path}/groundstation.db"
 
 
 def test_a_credential_of_systemd_comes_before_a_file_beside_the_configuration(
