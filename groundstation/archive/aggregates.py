@@ -4,9 +4,10 @@ The two engines name the parts of a JSON value differently, and are asked here i
 drivers: through SQLAlchemy each row of an answer would cost as much as the database takes for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection
@@ -47,8 +48,7 @@ def buckets_of(connection: Connection, of: Stretch, width_us: int) -> list[Row]:
     first = of.from_us // width_us  # the engines divide towards zero, which is wrong before 1970
     grid = (first * width_us, width_us)
     if connection.dialect.name == "sqlite":
-        path = json_path(of.parameter)
-        given: tuple[Any, ...] = (*grid, path, of.satellite, of.from_us, of.to_us, path)
+        given: tuple[Any, ...] = (json_path(of.parameter), of.satellite, of.from_us, of.to_us, *grid)
         found = _sqlite(connection, sqlite_buckets(of.by), given)
     else:
         given = (*grid, of.parameter, of.satellite, *_moments(connection, of.from_us, of.to_us))
@@ -71,8 +71,10 @@ def rollups_of(connection: Connection, of: Stretch, width_us: int) -> list[Row]:
 def values_of(connection: Connection, of: Stretch, most: int | None) -> list[tuple[int, Value]]:
     """Return each time and value in order; None where the parameter came but could not be decoded."""
     if connection.dialect.name == "sqlite":
-        given: tuple[Any, ...] = (json_path(of.parameter), of.satellite, of.from_us, of.to_us, most or -1)
-        found = _sqlite(connection, sqlite_values(of.by), given)
+        given: tuple[Any, ...] = (json_path(of.parameter), of.satellite, of.from_us, of.to_us)
+        rows = sqlite_cursor(connection).execute(sqlite_values(of.by), given)
+        # A condition in the statement would take the JSON apart twice.
+        found: Iterable[Row] = islice((row for row in rows if row[1] is not None), most)
     else:
         moments = _moments(connection, of.from_us, of.to_us)
         given = (of.parameter, of.satellite, *moments, of.parameter, most)
@@ -109,18 +111,21 @@ GROUP BY 1, 2"""  # noqa: S608  (our own constants, here and below)
 
 @cache
 def sqlite_buckets(by: By) -> str:
+    # Materialized, for else the JSON is taken apart again at each mention of the value.
     return f"""
-SELECT ({by} - ?) / ? AS bucket, {SUMS} FROM (
-    SELECT {by}, CAST(json_extract(parameters, ?) AS REAL) AS value FROM packet
-    WHERE satellite = ? AND {by} >= ? AND {by} < ? AND json_type(parameters, ?) IN {NUMBERS})
+WITH given AS MATERIALIZED (
+    SELECT {by} AS at, json_extract(parameters, ?) AS value FROM packet
+    WHERE satellite = ? AND {by} >= ? AND {by} < ?)
+SELECT (at - ?) / ? AS bucket, {SUMS} FROM (
+    SELECT at, CAST(value AS REAL) AS value FROM given WHERE typeof(value) IN ('integer', 'real'))
 GROUP BY 1 ORDER BY 1"""  # noqa: S608
 
 
 @cache
 def sqlite_values(by: By) -> str:
     return f"""
-SELECT {by}, parameters -> ? AS value FROM packet
-WHERE satellite = ? AND {by} >= ? AND {by} < ? AND value IS NOT NULL ORDER BY {by}, stored_at LIMIT ?"""  # noqa: S608
+SELECT {by}, parameters -> ? FROM packet
+WHERE satellite = ? AND {by} >= ? AND {by} < ? ORDER BY {by}, stored_at"""  # noqa: S608
 
 
 def rollups(hour_us: str, mark: str) -> str:
