@@ -24,7 +24,7 @@ from tests.parts.daemon_process import STARTED, DaemonProcess
 from tests.parts.mosquitto import Mosquitto
 
 TOPIC = telemetry_topic("gs/v1", "hko", "one-sat")
-PATIENCE_S = 90.0
+PATIENCE_S = 60.0
 SECOND_STATION = """
 [[stations]]
 slug = "cuhk"

@@ -11,6 +11,7 @@ import time
 
 import msgpack
 from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 
 CLIENT_ID = "bare"
 BATCH_MOST, LINGER_S = 1000, 0.02
@@ -18,13 +19,13 @@ BATCH_MOST, LINGER_S = 1000, 0.02
 
 def new_client(port: int) -> paho.Client:
     client = paho.Client(
-        paho.CallbackAPIVersion.VERSION2, CLIENT_ID, clean_session=False, protocol=paho.MQTTv311, manual_ack=True
+        CallbackAPIVersion.VERSION2, CLIENT_ID, clean_session=False, protocol=paho.MQTTv311, manual_ack=True
     )
     client.connect("127.0.0.1", port)
     return client
 
 
-def row(payload: bytes) -> tuple[object, ...]:
+def row(payload: bytes | bytearray) -> tuple[object, ...]:
     envelope = msgpack.unpackb(payload)
     frame = msgpack.unpackb(envelope["frame"])
     return frame["t"].to_unix_nano() // 1000, frame["n"], envelope["frame"], json.dumps(frame["d"])
