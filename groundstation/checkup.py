@@ -7,6 +7,7 @@ from pathlib import Path
 
 from groundstation import __version__
 from groundstation.archive.element_supply import Served
+from groundstation.archive.leadership import Leadership
 from groundstation.archive.writer import Writer
 from groundstation.config import Config
 from groundstation.elements.settings import FILES
@@ -24,6 +25,7 @@ from groundstation.pipeline import Inbox
 from groundstation.planning import Planner
 from groundstation.supply import Supply
 from groundstation.tally import SatelliteTally, Tally
+from groundstation.upkeep import Upkeep
 from groundstation.telemetry.moments import microseconds
 from groundstation.watch import PassWatch
 
@@ -39,6 +41,8 @@ def checkup(
     watch: PassWatch,
     planner: Planner,
     supply: Supply,
+    upkeep: Upkeep,
+    leadership: Leadership,
     idle_s: Mapping[str, float],
     loop_lag_s: float,
 ) -> Health:
@@ -53,7 +57,7 @@ def checkup(
         rejected=dict(tally.rejected),
         inbox_messages=inbox.held().total(),
         inbox_capacity=inbox.capacity,
-        archive=archive_of(writer, config.settings.archive.url),
+        archive=archive_of(writer, upkeep, leadership, config.settings.archive.url),
         passes=watch.health(now, tally.heard),
         elements=elements_of(supply),
         element_sources=sources_of(supply),
@@ -100,10 +104,10 @@ def satellite_of(slug: str, entry: SatelliteTally, supply: Supply) -> SatelliteH
     )
 
 
-def archive_of(writer: Writer | None, url: str) -> ArchiveHealth:
+def archive_of(writer: Writer | None, upkeep: Upkeep, leadership: Leadership, url: str) -> ArchiveHealth:
     size_bytes, free_bytes = disk_of(url)
     if writer is None:
-        return ArchiveHealth(up=False, size_bytes=size_bytes, free_bytes=free_bytes)
+        return ArchiveHealth(up=False, leads=False, size_bytes=size_bytes, free_bytes=free_bytes)
     return ArchiveHealth(
         up=writer.up,
         last_commit_at_us=writer.last_commit_at_us,
@@ -112,6 +116,9 @@ def archive_of(writer: Writer | None, url: str) -> ArchiveHealth:
         writes=writer.commits,
         size_bytes=size_bytes,
         free_bytes=free_bytes,
+        leads=leadership.leads,
+        rolled_up_at_us=upkeep.rolled_up_at_us,
+        forgot_at_us=upkeep.forgot_at_us,
     )
 
 

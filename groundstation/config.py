@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from groundstation.archive.settings import RetentionSettings
 from groundstation.archive.url import UrlError, check_url
 from groundstation.elements.settings import SourceSettings
 from groundstation.link.settings import LinkSettings, Slug
@@ -67,6 +68,7 @@ class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 class ArchiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     url: str = "sqlite:///groundstation.db"
     password_file: Path | None = None
+    retention: RetentionSettings = RetentionSettings()
 
 
 class PassSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -135,7 +137,7 @@ def load_config(path: Path) -> Config:
         problems += [f"{path}: {line}" for line in source_faults(settings.element_sources, definitions.values())]
     element_sets = read_elements(settings.elements, problems)
     if not problems:
-        problems += [f"{path}: {line}" for line in unknown_priorities(settings, definitions)]
+        problems += [f"{path}: {line}" for line in unknown_satellites(settings, definitions)]
     if problems:
         raise ConfigError(problems)
     return Config(path.resolve(), settings, definitions, named_by_slug(element_sets, definitions.values()))
@@ -237,10 +239,15 @@ def bad_archive(settings: Settings) -> list[str]:
     return []
 
 
-def unknown_priorities(settings: Settings, definitions: Mapping[str, Definition]) -> list[str]:
+def unknown_satellites(settings: Settings, definitions: Mapping[str, Definition]) -> list[str]:
+    named: dict[str, Iterable[str]] = {
+        "contacts.priorities": settings.contacts.priorities,
+        "archive.retention.satellites": settings.archive.retention.satellites,
+    }
     return [
-        f'contacts.priorities: found "{slug}", expected a satellite of {settings.satellites}'
-        for slug in settings.contacts.priorities
+        f'{key}: found "{slug}", expected a satellite of {settings.satellites}'
+        for key, slugs in named.items()
+        for slug in slugs
         if slug not in definitions
     ]
 

@@ -2,7 +2,7 @@
 
 run
 └── serve HTTP, open the archive
-    └── background: predict passes, plan contacts, follow them, watch and fetch elements, watchdog
+    └── background: predict passes, plan contacts, follow them, watch and fetch elements, keep the archive, watchdog
         └── sinks: record
             └── sources: one `receive` per link
 """
@@ -18,7 +18,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from groundstation import __version__
+from groundstation.archive.leadership import Leadership
 from groundstation.archive.migrate import migrate
+from groundstation.archive.queries import Reader
 from groundstation.archive.writer import ArchiveUnavailableError, Writer
 from groundstation.checkup import checkup
 from groundstation.config import Config
@@ -33,6 +35,7 @@ from groundstation.planning import Planner
 from groundstation.supply import Supply
 from groundstation.tally import Tally
 from groundstation.telemetry.decode import Decoder
+from groundstation.upkeep import Upkeep
 from groundstation.watch import PassWatch
 
 log = logging.getLogger(__name__)
@@ -59,6 +62,9 @@ class Daemon:
         self.watch = PassWatch()
         self.planner = Planner(config)
         self.supply = Supply(config)
+        place = (config.settings.archive.url, config.settings.archive.password_file)
+        self.upkeep = Upkeep(Reader(*place), config.settings.archive.retention)
+        self.leadership = Leadership(*place)
         links = config.settings.links
         self.inbox = Inbox([link.name for link in links])
         self.sources = [MqttSource(link) for link in links]
@@ -81,6 +87,8 @@ class Daemon:
             watch=self.watch,
             planner=self.planner,
             supply=self.supply,
+            upkeep=self.upkeep,
+            leadership=self.leadership,
             idle_s=self.idle_s(),
             loop_lag_s=self._loop_lag_s,
         )
@@ -109,7 +117,7 @@ class Daemon:
         async with serve(http.host, http.port, self.health, self.missing, self.calendar) as self.url:
             log.info("groundstation %s: metrics at %s/metrics", __version__, self.url)
             await asyncio.to_thread(migrate, settings.archive.url, settings.archive.password_file)
-            async with Writer(settings.archive.url, settings.archive.password_file) as writer:
+            async with Writer(settings.archive.url, settings.archive.password_file) as writer, self.leadership:
                 self.writer = writer
                 await writer.save_definitions(list(self.config.definitions.values()))
                 await self.supply.open(writer)
@@ -128,6 +136,8 @@ class Daemon:
                 background.create_task(self._predict(writer), name="predict"),
                 background.create_task(self._follow(), name="follow"),
                 background.create_task(self._tell_systemd(), name="systemd"),
+                background.create_task(self.leadership.keep(self._beat("leadership")), name="leadership"),
+                background.create_task(self._keep_up(writer), name="upkeep"),
                 background.create_task(self.supply.watch_files(writer, self._beat("elements")), name="elements"),
             ]
             for place in self.supply.sources:
@@ -171,12 +181,14 @@ class Daemon:
             self.watch.passes = tuple(found)
             self._predicted = True
             numbers: Sequence[int] = ()
+            led = self.leadership.leads
             try:
-                numbers = await writer.save_passes(found, window=(datetime.now(UTC), end))
+                if led:
+                    numbers = await writer.save_passes(found, window=(datetime.now(UTC), end))
             except ArchiveUnavailableError as error:
                 # The passes are known and will be told; the archive gets them with the next prediction.
                 log.warning("predicted passes are not in the archive yet: %s", error)
-            await self.planner.renew(found, numbers, writer, datetime.now(UTC), end)
+            await self.planner.renew(found, numbers, writer if led else None, datetime.now(UTC), end)
             log.info(
                 "%d passes predicted for the next %.0f h, %d contacts planned",
                 len(self.watch.upcoming(datetime.now(UTC))),
@@ -186,8 +198,11 @@ class Daemon:
             for _ in range(max(1, int(settings.refresh_s))):
                 beat()
                 await asyncio.sleep(1)
-                if self.supply.changed.is_set():
+                if self.supply.changed.is_set() or (self.leadership.leads and not led):
                     break
+
+    async def _keep_up(self, writer: Writer) -> None:
+        await self.upkeep.run(writer, lambda: self.leadership.leads, self._beat("upkeep"))
 
     async def _follow(self) -> None:
         """Say when a pass begins and what it brought when it ends."""

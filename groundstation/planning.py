@@ -51,11 +51,12 @@ class Planner:
         self._saved = True  # the archive has every promise
 
     async def renew(
-        self, passes: Sequence[Pass], numbers: Sequence[int], writer: Writer, now: datetime, end: datetime
+        self, passes: Sequence[Pass], numbers: Sequence[int], writer: Writer | None, now: datetime, end: datetime
     ) -> None:
         """Plan what every station does from now to `end`; `numbers` are the archive's of the passes, where it has any.
 
-        A database that is away costs nothing but the record: promises are kept, and saved with the next plan.
+        A database that is away costs nothing but the record: promises are kept, and saved with the next plan. Without
+        `writer` another daemon keeps its plan, whose promises hold for this one's.
         """
         if self._saved:
             await self._remember(now)
@@ -65,6 +66,8 @@ class Planner:
         self._promised = {station: promised(plan) for station, plan in self.plans.items()}
         for station, one in ((station, one) for station, plan in self.plans.items() for one in plan.cancelled):
             log.warning("%s: the contact with %s at %s will not happen", station, one.satellite, clock(one.start))
+        if writer is None:
+            return
         try:
             await writer.save_plans(self.plans, dict(zip(passes, numbers, strict=False)), now)
             self._saved = True

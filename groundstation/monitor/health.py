@@ -106,6 +106,9 @@ class ArchiveHealth:
     writes: int = 0
     size_bytes: int = 0
     free_bytes: int | None = None  # on the file system that holds it; None for a server
+    leads: bool = True  # passes, roll-ups and retention are this daemon's
+    rolled_up_at_us: int | None = None  # when no hour was left to roll up
+    forgot_at_us: int | None = None  # when nothing was left that retention takes
 
 
 @dataclass(frozen=True, slots=True)

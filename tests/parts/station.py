@@ -66,6 +66,8 @@ def health_at(now: int, started: int) -> Health:
             write_seconds=received * 0.004,
             size_bytes=4_000_000 + stored * 500,
             free_bytes=20_000_000_000,
+            rolled_up_at_us=now - 12_000_000,
+            forgot_at_us=now - 900_000_000,
         ),
         passes=passes(started, stored),
         elements=(

@@ -1,0 +1,72 @@
+"""The daemon keeps its archive: hours are rolled up and old rows go while it runs, by whoever leads."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from groundstation.archive.settings import RetentionSettings
+from groundstation.config import ConfigError, load_config
+from groundstation.daemon import Daemon
+from groundstation.upkeep import Upkeep
+from tests.archive.places import SECOND, Place, packet
+from tests.parts.config_files import SETTINGS, write_files
+
+NOW_US = time.time_ns() // 1000
+OLD_US = NOW_US - 40 * 86_400 * SECOND
+
+
+async def test_a_daemon_rolls_up_and_forgets_what_it_finds_at_its_start(tmp_path: Path) -> None:
+    settings = SETTINGS + "[archive.retention]\nrealtime_d = 30\n"
+    config = load_config(write_files(tmp_path / "station", settings=settings))
+    place = Place(config.settings.archive.url)
+    await asyncio.to_thread(place.migrate)
+    async with place.writer() as writer:
+        await writer.store([packet(1, received_at_us=OLD_US), packet(2, received_at_us=NOW_US)], [])
+    daemon, stopping = Daemon(config), asyncio.Event()
+    running = asyncio.create_task(daemon.run(stopping))
+    async with asyncio.timeout(30):
+        while daemon.health().archive.forgot_at_us is None:  # noqa: ASYNC110  (as a scraper looks)
+            await asyncio.sleep(0.05)
+    archive = daemon.health().archive
+    stopping.set()
+    await running
+    assert archive.leads
+    assert archive.rolled_up_at_us is not None
+    assert archive.rolled_up_at_us >= NOW_US
+    assert place.rows("SELECT sequence FROM packet") == [(2,)]
+    assert place.rows("SELECT n FROM rollup_1h WHERE parameter = 'battery_v'") == [(2,)]
+
+
+async def test_who_does_not_lead_leaves_the_archive_alone(tmp_path: Path) -> None:
+    place = Place(f"sqlite:///{tmp_path / 'archive.db'}")
+    await asyncio.to_thread(place.migrate)
+    alive = asyncio.Event()
+    async with place.writer() as writer, place.reader() as reader:
+        await writer.store([packet(1)], [])
+        upkeep = Upkeep(reader, RetentionSettings(realtime_d=1))
+        keeping = asyncio.create_task(upkeep.run(writer, lambda: False, alive.set))
+        await asyncio.wait_for(alive.wait(), 10)
+        keeping.cancel()
+    assert upkeep.rolled_up_at_us is None
+    assert place.count("rollup_dirty") == 1
+
+
+@pytest.mark.parametrize(
+    ("retention", "line"),
+    [
+        ("realtime_d = -1", "archive.retention.realtime_d: found -1"),
+        (
+            "satellites = { nobody = { dump_d = 1 } }",
+            'archive.retention.satellites: found "nobody", expected a satellite of',
+        ),
+        ("satellites = { one-sat = { days = 1 } }", "archive.retention.satellites"),
+    ],
+)
+def test_a_wrong_retention_is_one_line(tmp_path: Path, retention: str, line: str) -> None:
+    path = write_files(tmp_path / "station", settings=f"{SETTINGS}[archive.retention]\n{retention}\n")
+    with pytest.raises(ConfigError) as wrong:
+        load_config(path)
+    assert line in str(wrong.value)
+    assert len(wrong.value.lines) == 1
