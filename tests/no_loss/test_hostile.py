@@ -1,0 +1,82 @@
+"""Hostile messages among good ones, through a real broker: the good are stored, the bad in quarantine, no growth."""
+
+import random
+from collections import Counter
+
+import pytest
+
+from groundstation.link.publisher import Outgoing, Publisher
+from groundstation.link.settings import LinkSettings
+from tests.no_loss.ground import Ground, eventually, numbered
+from tests.no_loss.hostile import Hostile, made
+from tests.no_loss.witness import witnessed
+
+SEED = 20261124
+GOOD_SHARE = 5  # one good message for so many hostile ones
+GROWTH_MOST_MB = 12  # from the first round's end to the last's: less than 200 bytes for each hostile message of soak
+OF_THE_SKY = ("groundstation_contact", "groundstation_pass_")
+
+
+@pytest.mark.parametrize(
+    ("rounds", "each"),
+    [
+        pytest.param(4, 2500, id="10,000"),
+        pytest.param(10, 10_000, id="100,000", marks=[pytest.mark.soak, pytest.mark.timeout(1200)]),
+    ],
+)
+async def test_hostile_messages_cost_no_good_one_and_leave_no_trace(ground: Ground, rounds: int, each: int) -> None:
+    print(f"seed {SEED}")
+    ground.daemon.start().wait_until_ready()
+    series = series_of(ground)
+    resident_mb: list[float] = []
+    good = quarantined = 0
+    async with witnessed(ground, SEED) as witness:
+        for place in range(rounds):
+            bad = made(each, SEED + place * each)
+            expected = [numbered(number) for number in range(good, good + each // GOOD_SHARE)]
+            good += len(expected)
+            await publish(ground, [*(one.outgoing() for one in bad), *expected], SEED + place)
+            await eventually(lambda wanted=good: ground.has_stored(wanted), "good packets are missing")  # type: ignore[misc]
+            await eventually(ground.is_idle, "it does not come to rest")
+            quarantined += check_quarantine(ground, bad, beyond=quarantined)
+            resident_mb.append(ground.resident_mb())
+    assert ground.sequences() == list(range(good))
+    check_counts(ground, good, rounds * each)
+    assert series_of(ground) == series
+    assert resident_mb[-1] - resident_mb[0] < GROWTH_MOST_MB, resident_mb
+    assert witness.looks > rounds
+    assert "Traceback" not in ground.daemon.text()
+
+
+async def publish(ground: Ground, messages: list[Outgoing], seed: int) -> None:
+    random.Random(seed).shuffle(messages)
+    settings = LinkSettings(name="hostile", port=ground.broker.port, client_id="hostile")
+    async with Publisher(settings) as publisher:
+        assert await publisher.publish_all(messages) == len(messages)
+
+
+def check_quarantine(ground: Ground, bad: list[Hostile], beyond: int) -> int:
+    """Compare what came into quarantine after its first `beyond` rows with what was sent; return how many."""
+    rows = ground.place.rows("SELECT topic, payload, reason FROM quarantine ORDER BY id")[beyond:]
+    kept = Counter((topic, bytes(payload), reason) for topic, payload, reason in rows)
+    sent = Counter((one.topic, one.payload, str(one.reason)) for one in bad)
+    assert not kept - sent, list((kept - sent).items())[:3]
+    assert not sent - kept, list((sent - kept).items())[:3]
+    return len(rows)
+
+
+def check_counts(ground: Ground, good: int, bad: int) -> None:
+    status = ground.ask()
+    counts = {"received": good + bad, "stored": good, "duplicate": 0, "quarantined": bad, "in_flight": 0}
+    assert status["conservation"] == counts | {"holds": True}
+    assert sum(status["rejected"].values()) == bad
+    by_reason = dict(ground.place.rows("SELECT reason, count(*) FROM quarantine GROUP BY reason"))
+    assert {reason: count for reason, count in status["rejected"].items() if count} == by_reason
+
+
+def series_of(ground: Ground) -> set[str]:
+    """Return the metrics' names with their labels, but those that come with a first message or follow the sky."""
+    text = ground.ask_text("/metrics")
+    assert text is not None
+    names = {line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+    return {name for name in names if "_last_" not in name and not name.startswith(OF_THE_SKY)}
