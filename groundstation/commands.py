@@ -86,15 +86,15 @@ def passes_command(options: argparse.Namespace) -> int:
     found = query_passes(config, asked(options), start, end)
     warn(found.warnings)
     if options.format == "json":
-        print(as_json(found.passes))
+        print(as_json(found))
     elif options.format == "csv":
-        print(as_csv(found.passes), end="")
+        print(as_csv(found), end="")
     elif options.format == "ics":
         from groundstation.pass_calendar import as_calendar, events_of_prediction
 
-        print(as_calendar(events_of_prediction(found.passes, found.site, now), config), end="")
+        print(as_calendar(events_of_prediction(found, now), config), end="")
     else:
-        console().print(as_table(found.passes, now, found.names, title=found.title))
+        console().print(as_table(found.passes, found.names, found.aos_uncertainty_s, found.title))
     return 0
 
 

@@ -52,7 +52,7 @@ def screen(daemon: Daemon, satellite: str, broker: str) -> RenderableType:
 
 def passes_table(daemon: Daemon, now: datetime) -> RenderableType:
     upcoming = daemon.watch.upcoming(now)
-    table = as_table(upcoming[:PASSES_SHOWN], now, names_of(daemon))
+    table = as_table(upcoming[:PASSES_SHOWN], names_of(daemon), daemon.watch.aos_uncertainty_s)
     more = len(upcoming) - PASSES_SHOWN
     return Group(table, Text(f"and {more} more in the next 24 h", style="dim")) if more > 0 else table
 
@@ -153,4 +153,5 @@ def equation(link: LinkHealth) -> str:
 def print_passes(console: Console, daemon: Daemon, now: datetime) -> None:
     """Print all the coming passes once, for where there is no live screen."""
     passes: Sequence[Pass] = daemon.watch.upcoming(now)
-    console.print(as_table(passes, now, names_of(daemon), title="passes of the next 24 h"))
+    uncertainty_s = daemon.watch.aos_uncertainty_s
+    console.print(as_table(passes, names_of(daemon), uncertainty_s, title="passes of the next 24 h"))

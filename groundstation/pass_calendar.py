@@ -5,25 +5,33 @@ that calendars move the event and do not add another. The daemon's calendar take
 every pass a lasting number; `groundstation passes --format ics` has no archive and makes them of the pass itself.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+import asyncio
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from groundstation import __version__
+from groundstation.archive.element_supply import sets_since
 from groundstation.archive.queries import PredictedPass, Reader, passes_since
 from groundstation.archive.writer import ArchiveUnavailableError
 from groundstation.calendar_text import calendar_text, escaped, utc
 from groundstation.config import Config
 from groundstation.monitor.http import CalendarError
-from groundstation.orbit.passes import Pass
+from groundstation.orbit.elements import Elements, newest
 from groundstation.orbit.site import Site
-from groundstation.pass_list import degrees
-from groundstation.telemetry.moments import EPOCH, microseconds, moment_of
+from groundstation.orbit.sunlit import sunlit_spans
+from groundstation.pass_list import degrees, margin
+from groundstation.pass_query import Found
+from groundstation.telemetry.moments import EPOCH, MICROSECOND, microseconds, moment_of
+from groundstation.timekeeping import BACK as HISTORY
+from groundstation.timekeeping import drift_factors, uncertainty_s
 from groundstation.track_view import megahertz
 from groundstation.watch import clock
 
 BACK = timedelta(days=7)  # a subscribed calendar loses what is no longer given
 HALF_HOUR = timedelta(minutes=30)
+LIGHTS_KEPT = 10_000  # calendars ask again for the same passes
 REFRESH = "PT15M"  # how often calendars are asked to look again; most do it when they like
 
 
@@ -44,6 +52,8 @@ class Event:
     max_elevation_deg: float
     tca_range_km: float
     elements_epoch: datetime
+    aos_uncertainty_s: float | None  # None: nobody can say
+    light: str | None  # yes, no, or when; None where the elements are not known any more
 
 
 async def read_calendar(config: Config, stations: Collection[str], satellites: Collection[str], now: datetime) -> str:
@@ -60,21 +70,33 @@ async def read_calendar(config: Config, stations: Collection[str], satellites: C
     reader = Reader(config.settings.archive.url, config.settings.archive.password_file)
     try:
         kept = await reader.ask(passes_since, microseconds(now - BACK))
+        oldest_us = min((one.elements_epoch_us for one in kept), default=0)
+        sets = await reader.ask(sets_since, list(config.definitions), oldest_us - HISTORY // MICROSECOND)
     except ArchiveUnavailableError as error:
         raise CalendarError(503, f"the archive does not answer: {error}") from error
-    wanted = (
+    wanted = [
         one
         for one in kept
         if (not stations or one.station in stations) and (not satellites or one.satellite in satellites)
-    )
-    return as_calendar(events_of_archive(wanted, config), config)
+    ]
+    # In a thread: to tell the light of a thousand passes takes a second.
+    return await asyncio.to_thread(lambda: as_calendar(events_of_archive(wanted, config, sets), config))
 
 
-def events_of_archive(passes: Iterable[PredictedPass], config: Config) -> Iterator[Event]:
-    """Yield the passes that begin and end over stations of the configuration, under the archive's numbers."""
+def events_of_archive(
+    passes: Iterable[PredictedPass], config: Config, sets: Sequence[Elements] = ()
+) -> Iterator[Event]:
+    """Yield the passes that begin and end over stations of the configuration, under the archive's numbers.
+
+    `sets` are the archive's, those that the passes were predicted from among them.
+    """
+    used = {(one.norad_id, microseconds(one.epoch)): one for one in (*config.elements, *sets)}
+    factors = drift_factors(newest(sets).values(), sets)
     for one in passes:
         if one.aos_us is None or one.los_us is None or one.station not in config.sites:
             continue
+        aos, los = moment_of(one.aos_us), moment_of(one.los_us)
+        elements = used.get((one.norad_id, one.elements_epoch_us))
         yield Event(
             uid=f"pass-{one.id}-{one.satellite}-{one.station}@groundstation",
             sequence=one.revision,
@@ -82,24 +104,27 @@ def events_of_archive(passes: Iterable[PredictedPass], config: Config) -> Iterat
             satellite=one.satellite,
             norad_id=one.norad_id,
             site=config.sites[one.station],
-            aos=moment_of(one.aos_us),
+            aos=aos,
             culmination=moment_of(one.culmination_us),
-            los=moment_of(one.los_us),
+            los=los,
             azimuths_deg=(one.aos_azimuth_deg, one.culmination_azimuth_deg, one.los_azimuth_deg),
             max_elevation_deg=one.max_elevation_deg,
             tca_range_km=one.tca_range_km,
             elements_epoch=moment_of(one.elements_epoch_us),
+            aos_uncertainty_s=uncertainty_s(aos, elements, factors) if elements else None,
+            light=light(elements, aos, los) if elements else None,
         )
 
 
-def events_of_prediction(passes: Iterable[Pass], site: Site, now: datetime) -> Iterator[Event]:
+def events_of_prediction(found: Found, now: datetime) -> Iterator[Event]:
     """Yield the passes that begin and end.
 
     Without an archive a pass is known by its object, site and the half hour of its culmination: who imports newer
     elements' passes gets most events moved, and twice the few that cross from one half hour into the next.
     """
     given: set[str] = set()
-    for one in passes:
+    site = found.site
+    for one in found.passes:
         if one.aos is None or one.los is None:
             continue
         half_hour = one.culmination - (one.culmination - EPOCH) % HALF_HOUR
@@ -121,7 +146,19 @@ def events_of_prediction(passes: Iterable[Pass], site: Site, now: datetime) -> I
             max_elevation_deg=one.max_elevation_deg,
             tca_range_km=one.tca_range_km,
             elements_epoch=one.elements_epoch,
+            aos_uncertainty_s=found.aos_uncertainty_s.get(one),
+            light=light(found.elements[one.norad_id], one.aos, one.los),
         )
+
+
+@lru_cache(maxsize=LIGHTS_KEPT)
+def light(elements: Elements, aos: datetime, los: datetime) -> str:
+    """Return whether the satellite is in sunlight from AOS to LOS: yes, no, or partly and when."""
+    spans = sunlit_spans(elements, aos, los)
+    if spans == [(aos, los)]:
+        return "yes"
+    told = ", ".join(f"{clock(start)} to {clock(end)}" for start, end in spans)
+    return f"partly, {told}" if told else "no"
 
 
 def as_calendar(events: Iterable[Event], config: Config) -> str:
@@ -180,4 +217,8 @@ def description(event: Event, config: Config) -> str:
     for link in definition.downlinks if definition else ():
         mode = f", {link.mode}" if link.mode else ""
         lines.append(f"{link.name}: {megahertz(link.frequency_hz)}{mode}")
+    if event.light is not None:
+        lines.append(f"sunlit: {event.light}")
+    if event.aos_uncertainty_s is not None:
+        lines.append(f"AOS {margin(event.aos_uncertainty_s)}, nine times of ten")
     return "\n".join([*lines, f"elements of {event.elements_epoch:%Y-%m-%d %H:%M} UTC ({event.norad_id})"])

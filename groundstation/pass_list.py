@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,42 +15,61 @@ from rich.table import Table
 from rich.text import Text
 
 from groundstation.orbit.passes import Pass
+from groundstation.orbit.sunlit import Span
+from groundstation.pass_query import Found
 
 PIPED_WIDTH = 120
-COLUMNS = {"NORAD": 9, "AOS (UTC)": 14, "LOS": 8, "lasts": 5, "max": 3, "azimuths": 9, "age": 5}
-FIELDS = tuple(field.name for field in dataclasses.fields(Pass))
+COLUMNS = {"NORAD": 9, "AOS (UTC)": 14, "LOS": 8, "lasts": 5, "max": 3, "azimuths": 9, "±": 7}
+OF_PASS = tuple(field.name for field in dataclasses.fields(Pass))
+FIELDS = (*OF_PASS, "aos_uncertainty_s", "sunlit")
+MARGINS = ((1, "s"), (60, "min"), (3600, "h"), (86400, "d"))
 
 
-def as_json(passes: Sequence[Pass]) -> str:
+def as_json(found: Found) -> str:
     """Return a JSON array; times are ISO in UTC with microseconds and Z, null where an edge is unknown."""
-    return json.dumps([plain(one) for one in passes], indent=2, ensure_ascii=False)
+    rows = (plain(one, found) | {"sunlit": spans(found.sunlit(one))} for one in found.passes)
+    return json.dumps(list(rows), indent=2, ensure_ascii=False)
 
 
-def as_csv(passes: Sequence[Pass]) -> str:
-    """Return one header line and one line a pass, with the keys and texts of the JSON."""
+def as_csv(found: Found) -> str:
+    """Return one header line and one line a pass, with the keys and texts of the JSON; sunlit spans are start/end."""
     text = io.StringIO()
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(plain(one) for one in passes)
+    for one in found.passes:
+        lit = " ".join("/".join(span) for span in spans(found.sunlit(one)))
+        writer.writerow(plain(one, found) | {"sunlit": lit})
     return text.getvalue()
 
 
-def plain(one: Pass) -> dict[str, Any]:
-    return {name: iso(value) if isinstance(value := getattr(one, name), datetime) else value for name in FIELDS}
+def plain(one: Pass, found: Found) -> dict[str, Any]:
+    told = {name: iso(value) if isinstance(value := getattr(one, name), datetime) else value for name in OF_PASS}
+    return told | {"aos_uncertainty_s": found.aos_uncertainty_s.get(one)}
+
+
+def spans(sunlit: Sequence[Span]) -> list[list[str]]:
+    return [[iso(start), iso(end)] for start, end in sunlit]
 
 
 def iso(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def as_table(passes: Sequence[Pass], now: datetime, names: Mapping[str, str], title: str | None = None) -> Table:
-    """Return the passes with their day and times in UTC; `names` are the satellites' by slug."""
+def as_table(
+    passes: Sequence[Pass],
+    names: Mapping[str, str],
+    aos_uncertainty_s: Mapping[Pass, float],
+    title: str | None = None,
+) -> Table:
+    """Return the passes with their day and times in UTC; `names` are the satellites' by slug.
+
+    The last column says how far AOS may be off.
+    """
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     table.add_column("satellite")  # the one that gives way: long names are cut
     for heading, width in COLUMNS.items():
         table.add_column(heading, justify="right", no_wrap=True, min_width=width)
     for one in passes:
-        age_d = (now - one.elements_epoch).total_seconds() / 86400
         table.add_row(
             Text(names.get(one.satellite, one.satellite), no_wrap=True, overflow="ellipsis"),
             str(one.norad_id),
@@ -58,7 +78,7 @@ def as_table(passes: Sequence[Pass], now: datetime, names: Mapping[str, str], ti
             minutes(one),
             f"{one.max_elevation_deg:.0f}°",
             f"{degrees(one.aos_azimuth_deg)}→{degrees(one.los_azimuth_deg)}",
-            f"{abs(age_d):.0f} d",
+            margin(aos_uncertainty_s.get(one)),
             style="bold" if one.max_elevation_deg >= 30 else None,
         )
     return table
@@ -74,6 +94,15 @@ def minutes(one: Pass) -> str:
         return "?"
     seconds = round((one.los - one.aos).total_seconds())
     return f"{seconds // 60}:{seconds % 60:02d}"
+
+
+def margin(seconds: float | None) -> str:
+    """Return how far a time may be off, in two figures and never less than it is: ±2 s, ±37 min."""
+    if seconds is None:
+        return "?"
+    counts = ((math.ceil(seconds / unit_s), unit) for unit_s, unit in MARGINS)
+    count, unit = next((told for told in counts if told[0] < 100), (99, "d"))
+    return f"±{max(count, 1)} {unit}"
 
 
 def degrees(azimuth_deg: float | None) -> str:

@@ -10,6 +10,8 @@ from groundstation.orbit.earth_rotation import Ut1Source, earth_rotation, why_st
 from groundstation.orbit.elements import Elements, ElementsError, newest
 from groundstation.orbit.passes import Pass, find_passes
 from groundstation.orbit.site import Site
+from groundstation.orbit.sunlit import Span, sunlit_spans
+from groundstation.timekeeping import drift_factors, known_history, uncertainties
 
 OLD_AFTER_DAYS = 14  # SGP4 is good for about two weeks; the alert ElementsExpired says so too
 
@@ -32,6 +34,14 @@ class Found:
     names: Mapping[str, str]  # a satellite's name by slug
     title: str
     warnings: tuple[str, ...]  # what makes the times doubtful, one line each
+    elements: Mapping[int, Elements]  # what was predicted from, by catalogue number
+    window: tuple[datetime, datetime]
+    aos_uncertainty_s: Mapping[Pass, float]  # not of those without an AOS, nor where nobody can say
+
+    def sunlit(self, one: Pass) -> list[Span]:
+        """Return when the satellite is lit between AOS and LOS, and within the window where an edge is unknown."""
+        start, end = self.window
+        return sunlit_spans(self.elements[one.norad_id], one.aos or start, one.los or end)
 
 
 def query_passes(config: Config, asked: Asked, start: datetime, end: datetime) -> Found:
@@ -44,13 +54,22 @@ def query_passes(config: Config, asked: Asked, start: datetime, end: datetime) -
         passes = find_passes(wanted, where, start, end, ut1=asked.ut1)
     except ElementsError as error:
         raise ConfigError([str(error)]) from error
+    factors = drift_factors(wanted, history(config, wanted, asked))
     return Found(
         passes=tuple(passes),
         site=where,
         names={slug: definition.name for slug, definition in config.definitions.items()},
         title=f"{where.name}, mask {where.mask_deg:g}°, {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC",
         warnings=tuple(doubts(wanted, start, end, asked.ut1)),
+        elements={one.norad_id: one for one in wanted},
+        window=(start, end),
+        aos_uncertainty_s=uncertainties(passes, wanted, factors),
     )
+
+
+def history(config: Config, wanted: Sequence[Elements], asked: Asked) -> list[Elements]:
+    """Return the other sets of the satellites: in the files that were named, the configured folder and the archive."""
+    return known_history(config, wanted, (one for file in asked.element_files or () for one in load_elements(file)))
 
 
 def elements_asked(config: Config, asked: Asked, where: str = "SATELLITE") -> list[Elements]:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from groundstation.orbit.earth_rotation import Array
 from groundstation.orbit.mask import mask_deg
 from groundstation.orbit.track import Track, times_between, track
 from groundstation.track_query import TrackedPass
-from groundstation.track_view import heading, megahertz, span
+from groundstation.track_view import heading, is_lit, megahertz, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +30,8 @@ TICKS_ON_TRACK, TICKS_ON_AXIS = 9, 8  # at most
 LABELS_APART_DEG = 12.0  # on the drawing, where a degree is some three pixels: room for 13:41
 AT_AN_EDGE = 0.05  # of the pass: there stands the mark of AOS or LOS
 TICK_MINUTES = (0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 240, 360)
-TRACK, RISE, TOP, SET, DIM = "#1f5fa8", "#1b7f3b", "#111111", "#b3261e", "#7a7f87"
+TRACK, SHADE, RISE, TOP, SET, DIM = "#1f5fa8", "#4b4f57", "#1b7f3b", "#111111", "#b3261e", "#7a7f87"
+SHADOW: dict[str, Any] = {"color": SHADE, "linewidth": 8, "alpha": 0.4, "zorder": 1.5, "solid_capstyle": "butt"}
 SETTINGS: dict[Any, Any] = {
     "font.size": 9,
     "text.parse_math": False,  # a name with a $ in it is a name
@@ -146,6 +148,9 @@ def draw_sky(axes: "PolarAxes", tracked: TrackedPass, curve: Track, marks: Seque
     mask = f"mask {tracked.site.mask_deg:g}°" + (" and horizon" if tracked.site.horizon else "")
     axes.plot(ring, 90 - mask_deg(tracked.site, ring), "--", color=DIM, linewidth=1, label=mask)
     axes.plot(azimuth, zenith_angle, color=TRACK, linewidth=2)
+    dark = in_shadow(tracked, curve)
+    if dark.any():
+        axes.plot(azimuth, np.where(dark, zenith_angle, np.nan), **SHADOW, label="in the earth's shadow")
     for mark in marks:
         axes.plot(
             np.radians(mark.azimuth_deg), 90 - mark.elevation_deg, mark.sign,
@@ -153,7 +158,11 @@ def draw_sky(axes: "PolarAxes", tracked: TrackedPass, curve: Track, marks: Seque
         )  # fmt: skip
     draw_ticks(axes, tracked)
     axes.set_title("north up, east right, as on a map; times in UTC", fontsize=9, color=DIM, pad=12)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.07), ncol=2, frameon=False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncol=2, frameon=False)
+
+
+def in_shadow(tracked: TrackedPass, curve: Track) -> NDArray[np.bool_]:
+    return np.array([not is_lit(tracked, time) for time in curve.times])
 
 
 def draw_ticks(axes: "PolarAxes", tracked: TrackedPass) -> None:
@@ -225,6 +234,7 @@ def ticks_between(aos: datetime, los: datetime, most: int) -> list[datetime]:
 
 def draw_elevation(axes: "Axes", tracked: TrackedPass, curve: Track, marks: Sequence[Mark]) -> None:
     axes.plot(np.array(curve.times), curve.look.elevation_deg, color=TRACK, linewidth=2)
+    axes.plot(np.array(curve.times), np.where(in_shadow(tracked, curve), curve.look.elevation_deg, np.nan), **SHADOW)
     mask = mask_deg(tracked.site, np.radians(curve.look.azimuth_deg))
     axes.plot(np.array(curve.times), mask, "--", color=DIM, linewidth=1)
     for mark in marks:

@@ -9,10 +9,12 @@ from groundstation.config import Config, ConfigError
 from groundstation.orbit.elements import Elements, ElementsError
 from groundstation.orbit.passes import Pass, find_passes
 from groundstation.orbit.site import Site
+from groundstation.orbit.sunlit import Span, sunlit_spans
 from groundstation.orbit.track import Track, times_between, track
-from groundstation.pass_query import Asked, doubts, elements_asked, site_asked
+from groundstation.pass_query import Asked, doubts, elements_asked, history, site_asked
 from groundstation.telemetry.definition import Downlink
 from groundstation.telemetry.moments import moment_of
+from groundstation.timekeeping import drift_factors, uncertainty_s
 
 AHEAD = timedelta(days=7)
 LONGEST = timedelta(days=1)  # of a pass without an end, as a geostationary satellite's
@@ -32,6 +34,8 @@ class TrackedPass:
     downlinks: tuple[Downlink, ...]
     track: Track
     warnings: tuple[str, ...]
+    sunlit: tuple[Span, ...]
+    aos_uncertainty_s: float | None  # early or late, nine times of ten; None where nobody can say
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ def query_track(config: Config, wanted: str, asked: Asked, step_s: float, now: d
         raise ConfigError([f"--step: found {step_s:g}, which makes more than {ROWS_MOST} rows, expected longer steps"])
     definition = config.definitions.get(of.satellite)
     downlinks = definition.downlinks if definition else ()
+    factors = drift_factors([chosen.elements], history(config, [chosen.elements], asked))
     times = times_between(start, end, timedelta(seconds=step_s))
     return TrackedPass(
         of=of,
@@ -75,6 +80,8 @@ def query_track(config: Config, wanted: str, asked: Asked, step_s: float, now: d
         downlinks=downlinks,
         track=track(chosen.elements, chosen.site, times, [link.frequency_hz for link in downlinks], ut1=asked.ut1),
         warnings=tuple(doubts([chosen.elements], start, end, asked.ut1)),
+        sunlit=tuple(sunlit_spans(chosen.elements, start, end)),
+        aos_uncertainty_s=uncertainty_s(of.aos, chosen.elements, factors),
     )
 
 

@@ -12,7 +12,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from groundstation.pass_list import iso
+from groundstation.pass_list import iso, margin, spans
 from groundstation.track_query import TrackedPass
 
 ANGLES = ("azimuth_deg", "elevation_deg", "range_km", "range_rate_km_s")
@@ -33,6 +33,8 @@ def as_json(tracked: TrackedPass) -> str:
             "max_elevation_deg": of.max_elevation_deg,
             "elements_epoch": iso(of.elements_epoch),
             "ut1": of.ut1,
+            "aos_uncertainty_s": tracked.aos_uncertainty_s,
+            "sunlit": spans(tracked.sunlit),
             "downlinks": [
                 {"name": link.name, "frequency_hz": link.frequency_hz, "mode": link.mode} for link in tracked.downlinks
             ],
@@ -45,10 +47,11 @@ def as_json(tracked: TrackedPass) -> str:
 
 def points(tracked: TrackedPass) -> Iterator[dict[str, Any]]:
     frequencies = [link.frequency_hz for link in tracked.downlinks]
-    for time, angles, shifts in rows(tracked):
+    for time, angles, shifts, lit in rows(tracked):
         by_frequency = dict(zip(tracked.track.doppler_hz, shifts, strict=True))
         yield {"time": iso(time), **dict(zip(ANGLES, angles, strict=True))} | {
-            "doppler_hz": [by_frequency[each] for each in frequencies]
+            "doppler_hz": [by_frequency[each] for each in frequencies],
+            "sunlit": lit,
         }
 
 
@@ -56,8 +59,9 @@ def as_csv(tracked: TrackedPass) -> str:
     """Return one header line and one line a time; each frequency's shift is a column that names it in Hz."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["time", *ANGLES, *(f"doppler_hz_{frequency:.0f}" for frequency in tracked.track.doppler_hz)])
-    writer.writerows([iso(time), *angles, *shifts] for time, angles, shifts in rows(tracked))
+    shifted = (f"doppler_hz_{frequency:.0f}" for frequency in tracked.track.doppler_hz)
+    writer.writerow(["time", *ANGLES, *shifted, "sunlit"])
+    writer.writerows([iso(time), *angles, *shifts, lit] for time, angles, shifts, lit in rows(tracked))
     return text.getvalue()
 
 
@@ -66,10 +70,10 @@ def as_table(tracked: TrackedPass) -> Group:
     table = Table(box=None, pad_edge=False, header_style="bold")
     headings = ("time (UTC)", "azimuth", "elevation", "range km", "range rate km/s")
     shifts = (f"Doppler Hz at {megahertz(frequency)}" for frequency in tracked.track.doppler_hz)
-    for column in (*headings, *shifts):
+    for column in (*headings, *shifts, "sunlit"):
         table.add_column(column, justify="right")
     whole = all(time.microsecond % 1_000_000 == 0 for time in tracked.track.times)
-    for time, (azimuth, elevation, range_km, rate), doppler in rows(tracked):
+    for time, (azimuth, elevation, range_km, rate), doppler, lit in rows(tracked):
         table.add_row(
             f"{time:%H:%M:%S}" if whole else f"{time:%H:%M:%S.%f}"[:-5],
             told(azimuth, ".2f", "°"),
@@ -77,17 +81,23 @@ def as_table(tracked: TrackedPass) -> Group:
             told(range_km, ".1f"),
             told(rate, "+.4f"),
             *(told(shift, "+.0f") for shift in doppler),
+            "yes" if lit else "no",
         )
-    return Group(Text(f"{heading(tracked)}, {span(tracked)}"), table)
+    return Group(Text(f"{heading(tracked)}, {span(tracked)}, AOS {margin(tracked.aos_uncertainty_s)}"), table)
 
 
-def rows(tracked: TrackedPass) -> Iterator[tuple[datetime, list[Number], list[Number]]]:
-    """Yield time, angles and shifts; None where there is no answer."""
+def rows(tracked: TrackedPass) -> Iterator[tuple[datetime, list[Number], list[Number], bool]]:
+    """Yield time, angles, shifts and whether the satellite is lit; None where there is no answer."""
     track = tracked.track
     columns = [getattr(track.look, name).tolist() for name in ANGLES]
     shifts = [column.tolist() for column in track.doppler_hz.values()]
     for number, time in enumerate(track.times):
-        yield time, [known(column[number]) for column in columns], [known(column[number]) for column in shifts]
+        angles, shifted = ([known(column[number]) for column in group] for group in (columns, shifts))
+        yield time, angles, shifted, is_lit(tracked, time)
+
+
+def is_lit(tracked: TrackedPass, time: datetime) -> bool:
+    return any(start <= time <= end for start, end in tracked.sunlit)
 
 
 def known(value: float) -> Number:

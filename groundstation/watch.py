@@ -23,6 +23,7 @@ class PassWatch:
 
     def __init__(self) -> None:
         self.passes: tuple[Pass, ...] = ()
+        self.aos_uncertainty_s: Mapping[Pass, float] = {}  # of those passes; where none is, nobody can say
         self._active: dict[tuple[str, int, str], tuple[Pass, int]] = {}  # the pass and what was heard before it
 
     def active(self) -> list[tuple[Pass, int]]:
@@ -64,13 +65,18 @@ class PassWatch:
         for this in self.upcoming(now):
             first.setdefault((this.satellite, this.site), this)
         return tuple(
-            pass_health(this, is_active(this, now), heard[this.satellite, this.site] - counts.get(id(this), 0))
+            pass_health(
+                this,
+                is_active(this, now),
+                heard[this.satellite, this.site] - counts.get(id(this), 0),
+                self.aos_uncertainty_s.get(this),
+            )
             for this in first.values()
             if this.aos and this.los
         )
 
 
-def pass_health(this: Pass, active: bool, packets: int) -> PassHealth:
+def pass_health(this: Pass, active: bool, packets: int, aos_uncertainty_s: float | None) -> PassHealth:
     assert this.aos is not None
     assert this.los is not None
     return PassHealth(
@@ -81,6 +87,7 @@ def pass_health(this: Pass, active: bool, packets: int) -> PassHealth:
         los_us=microseconds(this.los),
         max_elevation_deg=this.max_elevation_deg,
         packets=packets if active else 0,
+        aos_uncertainty_s=aos_uncertainty_s,
     )
 
 

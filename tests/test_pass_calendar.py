@@ -15,8 +15,13 @@ from groundstation.archive.writer import Writer
 from groundstation.cli import main
 from groundstation.config import Config, load_config
 from groundstation.monitor.http import CalendarError, serve
+from groundstation.orbit.ageing import aos_uncertainty_s
 from groundstation.orbit.passes import Pass, find_passes
+from groundstation.orbit.sunlit import sunlit_spans
 from groundstation.pass_calendar import as_calendar, events_of_prediction, read_calendar
+from groundstation.pass_list import margin
+from groundstation.pass_query import Asked, Found, query_passes
+from tests.orbit.histories import later
 from tests.parts.config_files import DEFINITION, SETTINGS, write_files
 from tests.parts.station import Station
 
@@ -49,6 +54,12 @@ def predicted(config: Config, later: timedelta = timedelta(0), site: str = "hko"
     """Return a day's passes, from elements that are the same so much later."""
     sets = [replace(one, epoch=one.epoch + later) for one in config.elements]
     return find_passes(sets, config.sites[site], START, END)
+
+
+def asked(config: Config, later: timedelta = timedelta(0)) -> Found:
+    """Return the same passes as the command line has them."""
+    sets = tuple(replace(one, epoch=one.epoch + later) for one in config.elements)
+    return query_passes(replace(config, elements=sets), Asked(), START, END)
 
 
 async def kept(config: Config, passes: Sequence[Pass]) -> Sequence[int]:
@@ -117,6 +128,41 @@ async def test_each_pass_is_an_event_with_what_an_operator_needs(config: Config)
         assert event.lines[1].startswith(f"up to {one.max_elevation_deg:.1f}° at {one.culmination:%H:%M:%S}Z, azimuth ")
         assert "beacon; main, left: 437.375 MHz, GMSK, 9600 baud" in event.lines
         assert event.lines[-1].startswith("elements of 2026-08-22 ")
+
+
+def light_of(sunlit: Sequence[tuple[datetime, datetime]], one: Pass) -> str:
+    """Return the words for it, where the light changes once at the most."""
+    if not sunlit:
+        return "sunlit: no"
+    [(start, end)] = sunlit
+    whole = (start, end) == (one.aos, one.los)
+    return "sunlit: yes" if whole else f"sunlit: partly, {start:%H:%M:%S}Z to {end:%H:%M:%S}Z"
+
+
+async def test_an_event_says_the_light_and_how_far_aos_may_be_off(tmp_path: Path) -> None:
+    antarctic = SECOND_STATION.replace("78.23", "-70").replace("15.39", "114.17")
+    config = load_config(write_files(tmp_path / "antarctic", settings=SETTINGS + antarctic))
+    migrate(config.settings.archive.url)
+    [elements] = config.elements
+    passes = predicted(config, site="svalbard")
+    await kept(config, passes)
+    words = [light_of(sunlit_spans(elements, one.aos, one.los), one) for one in passes if one.aos and one.los]
+    assert {word.split()[1] for word in words} == {"yes", "partly,", "no"}
+    shown = await events(config, ["svalbard"])
+    assert [event.lines[-3] for event in shown] == words
+    for event in shown:
+        assert event.lines[-2] == f"AOS {margin(aos_uncertainty_s(elements, event.start))}, nine times of ten"
+    [first, *_] = shown
+    history = [later(elements, -day, mean_anomaly_deg=-0.9 * (day % 2)) for day in range(1, 6)]  # up to 110 km behind
+    async with Writer(config.settings.archive.url) as writer:
+        await writer.save_elements([*history, elements])
+    [unsteady, *_] = await events(config, ["svalbard"])
+    seconds = aos_uncertainty_s(elements, first.start, history)
+    assert unsteady.lines[-2] == f"AOS {margin(seconds)}, nine times of ten" != first.lines[-2]
+    async with Writer(config.settings.archive.url) as writer:
+        await writer.save_passes([replace(one, elements_epoch=START) for one in passes])
+    [unknown, *_] = await events(config, ["svalbard"])
+    assert not [line for line in unknown.lines if line.startswith("sunlit") or "nine times" in line]
 
 
 async def test_newer_elements_move_the_events_and_add_none(config: Config) -> None:
@@ -200,7 +246,7 @@ def test_the_command_prints_a_calendar_of_the_same_passes(config: Config, capsys
 
 def test_without_an_archive_newer_elements_move_most_events_too(config: Config) -> None:
     def shown(later: timedelta) -> dict[str, Shown]:
-        found = events_of_prediction(predicted(config, later), config.sites["hko"], START)
+        found = events_of_prediction(asked(config, later), START)
         return {event.uid: event for event in read(as_calendar(found, config))}
 
     before, after = shown(timedelta(0)), shown(timedelta(minutes=1))
@@ -210,17 +256,18 @@ def test_without_an_archive_newer_elements_move_most_events_too(config: Config) 
 
 
 def test_two_passes_in_one_half_hour_are_two_events(config: Config) -> None:
-    one, *_ = predicted(config)
+    found = asked(config)
+    one, *_ = found.passes
     second = replace(one, culmination=one.culmination + timedelta(seconds=1))
-    found = [event.uid for event in events_of_prediction([one, second, second], config.sites["hko"], START)]
-    assert len(set(found)) == 3
+    uids = [event.uid for event in events_of_prediction(replace(found, passes=(one, second, second)), START)]
+    assert len(set(uids)) == 3
 
 
 def test_a_satellite_that_may_be_several_objects_is_told_with_its_number(config: Config, tmp_path: Path) -> None:
     several = DEFINITION.replace("[61231]", "[61231, 61232]")
     other = load_config(write_files(tmp_path / "several", definition=several))
     for each, summary in ((config, r"One-Sat, \d+°"), (other, r"One-Sat \(61231\), \d+°")):
-        found = read(as_calendar(events_of_prediction(predicted(each), each.sites["hko"], START), each))
+        found = read(as_calendar(events_of_prediction(asked(each), START), each))
         assert found
         for event in found:
             assert re.fullmatch(summary, event.summary)

@@ -1,14 +1,27 @@
 """`groundstation passes`: the keys that programs rely on, edges that are unknown, and doubts said beside the output."""
 
+import asyncio
+import csv
+import io
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from groundstation.archive.migrate import migrate
+from groundstation.archive.writer import Writer
 from groundstation.cli import main
+from groundstation.config import load_config
+from groundstation.orbit.ageing import aos_uncertainty_s
+from groundstation.orbit.elements import Elements
+from groundstation.orbit.sunlit import sunlit_spans
+from groundstation.pass_list import margin
+from groundstation.replay.omm_figures import omm_figures
+from tests.orbit.histories import later
 from tests.orbit.sets import with_checksums
 from tests.parts.config_files import ELEMENTS, write_files
 
@@ -103,3 +116,87 @@ def test_elements_of_a_file_go_by_our_name_for_the_satellite(ask: Asking, tmp_pa
     file = tmp_path / "other.tle"
     file.write_text(ELEMENTS.replace("2024-173E", "SOME CATALOGUE'S NAME"), encoding="ascii")
     assert {one["satellite"] for one in ask("one-sat", "--elements", str(file), *WINDOW)} == {"one-sat"}
+
+
+def unsteady(elements: Elements) -> list[Elements]:
+    """Return six earlier sets, one a day, of which every second was 36 km behind."""
+    named = replace(elements, name="one-sat", source="")
+    return [later(named, -day, mean_anomaly_deg=-0.3 * (day % 2 == 0)) for day in range(1, 7)]
+
+
+def test_the_uncertainty_is_that_of_the_sets_age_where_it_is_alone(ask: Asking, config_file: Path) -> None:
+    [elements] = load_config(config_file).elements
+    for one in ask(*WINDOW):
+        aos = datetime.fromisoformat(one["aos"])
+        assert one["aos_uncertainty_s"] == pytest.approx(aos_uncertainty_s(elements, aos), rel=1e-6)
+    late = ask("--from", "2026-09-22", "--to", "2026-09-23")
+    assert all(one["aos_uncertainty_s"] > 60 for one in late)
+
+
+def test_the_uncertainty_follows_the_earlier_sets_in_files_and_archive(ask: Asking, config_file: Path) -> None:
+    config = load_config(config_file)
+    [elements] = config.elements
+    alone = ask(*WINDOW)[0]["aos_uncertainty_s"]
+    history = unsteady(elements)
+
+    async def keep() -> None:
+        async with Writer(config.settings.archive.url) as writer:
+            await writer.save_elements(history)
+
+    migrate(config.settings.archive.url)
+    asyncio.run(keep())
+    [first, *_] = ask(*WINDOW)
+    expected = aos_uncertainty_s(elements, datetime.fromisoformat(first["aos"]), history)
+    assert first["aos_uncertainty_s"] == pytest.approx(expected, rel=1e-6)
+    assert expected > 5 * alone
+    Path(config.settings.archive.url.removeprefix("sqlite:///")).unlink()
+    assert ask(*WINDOW)[0]["aos_uncertainty_s"] == alone
+    (config_file.parent / "tle" / "history.json").write_text(json.dumps([omm_figures(one) for one in history]))
+    assert ask(*WINDOW)[0]["aos_uncertainty_s"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_sunlit_spans_lie_within_the_pass_and_change_where_the_light_does(ask: Asking, config_file: Path) -> None:
+    [elements] = load_config(config_file).elements
+    window = ["--from", "2026-08-23T12:00Z", "--to", "2026-08-23T22:00Z"]
+    found = ask("--site", "-70,114.17,0", *window)
+    partly = [one for one in found if one["sunlit"] and one["sunlit"] != [[one["aos"], one["los"]]]]
+    assert len(partly) >= 3
+    for one in partly:
+        [[start, end]] = one["sunlit"]
+        assert one["aos"] <= start < end <= one["los"]
+        edge = datetime.fromisoformat(end if end != one["los"] else start)
+        around = [(edge + timedelta(seconds=s), edge + timedelta(seconds=s + 0.1)) for s in (-1, 1)]
+        assert sorted(len(sunlit_spans(elements, *each)) for each in around) == [0, 1]
+
+
+def test_csv_has_the_same_figures_as_json(ask: Asking, config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = ask("--site", "-70,114.17,0", *WINDOW)
+    assert {len(one["sunlit"]) for one in found} == {0, 1}
+    arguments = ["--config", str(config_file), "--site", "-70,114.17,0", *WINDOW]
+    assert main(["passes", *arguments, "--format", "csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [list(row) for row in rows] == [list(one) for one in found]
+    assert [float(row["aos_uncertainty_s"]) for row in rows] == [one["aos_uncertainty_s"] for one in found]
+    assert [row["sunlit"] for row in rows] == [" ".join("/".join(span) for span in one["sunlit"]) for one in found]
+
+
+def test_the_table_fits_a_narrow_terminal_and_says_how_far_aos_may_be_off(
+    config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["passes", "--config", str(config_file), "--from", "2026-09-22", "--to", "2026-09-23"]
+    assert main(arguments) == 0
+    _, headings, *rows = capsys.readouterr().out.splitlines()
+    assert headings.split()[-1] == "±"
+    for row in rows:
+        assert len(row) <= 80
+        assert row.endswith(" min")
+        assert "±" in row
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(None, "?"), (0.02, "±1 s"), (1.2, "±2 s"), (99, "±99 s"), (99.5, "±2 min"), (2240, "±38 min"),
+     (6000, "±2 h"), (1e6, "±12 d"), (1e9, "±99 d")],
+)  # fmt: skip
+def test_a_margin_is_told_in_two_figures_and_never_too_small(seconds: float | None, told: str) -> None:
+    assert margin(seconds) == told

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import math
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
@@ -23,11 +25,13 @@ from groundstation.archive.migrate import migrate
 from groundstation.archive.writer import Writer
 from groundstation.cli import main
 from groundstation.config import Config, load_config
+from groundstation.orbit.ageing import aos_uncertainty_s
 from groundstation.orbit.doppler import LIGHT_KM_S
 from groundstation.orbit.look_angles import look_angles
 from groundstation.orbit.passes import find_passes
+from groundstation.pass_list import margin
 from groundstation.pass_query import Asked
-from groundstation.sky_plot import along, compose, marks_of, ticks_between
+from groundstation.sky_plot import SHADE, along, compose, marks_of, ticks_between
 from groundstation.track_query import TrackedPass, query_track
 from tests.parts.config_files import DEFINITION, write_files
 
@@ -93,6 +97,48 @@ def test_csv_has_the_same_figures_as_json(config_file: Path, capsys: pytest.Capt
     rows = list(csv.DictReader(io.StringIO(shown(config_file, capsys, AT, "--format", "csv"))))
     assert [row["time"] for row in rows] == [point["time"] for point in points]
     assert [float(row["doppler_hz_2245000000"]) for row in rows] == [point["doppler_hz"][1] for point in points]
+
+
+SHADED = ["one-sat@2026-08-23T15:40Z", "--site", "-70,114.17,0"]
+
+
+def test_each_point_says_whether_the_satellite_is_lit(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = as_json(config_file, capsys, *SHADED)
+    [[start, end]] = answer["sunlit"]
+    assert start == answer["aos"]
+    assert end < answer["culmination"]
+    lit = [point["time"] <= end for point in answer["points"]]
+    assert [point["sunlit"] for point in answer["points"]] == lit
+    assert 5 < sum(lit) < len(lit) - 5
+    rows = list(csv.DictReader(io.StringIO(shown(config_file, capsys, *SHADED, "--format", "csv"))))
+    assert [row["sunlit"] for row in rows] == [str(one) for one in lit]
+    table = shown(config_file, capsys, *SHADED).splitlines()[-len(lit) :]
+    assert [line.split()[-1] for line in table] == ["yes" if one else "no" for one in lit]
+
+
+def test_a_track_says_how_far_aos_may_be_off(
+    config_file: Path, config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    late = "one-sat@2026-09-22"
+    answer = as_json(config_file, capsys, late)
+    seconds = aos_uncertainty_s(config.elements[0], datetime.fromisoformat(answer["aos"]))
+    assert answer["aos_uncertainty_s"] == pytest.approx(seconds, rel=1e-6)
+    title = " ".join(shown(config_file, capsys, late).splitlines()[:2])
+    assert f", AOS {margin(seconds)}" in title
+
+
+def test_the_picture_shades_the_track_where_the_earths_shadow_is(config: Config) -> None:
+    tracked = query_track(config, SHADED[0], Asked(site=SHADED[2]), 5.0, DAY)
+    figure = drawn(tracked)
+    sky, elevation = figure.axes[:2]
+    [[start, end]] = tracked.sunlit
+    dark = [not start <= time <= end for time in tracked.track.times]
+    for axes in (sky, elevation):
+        [shade] = [line for line in axes.lines if line.get_color() == SHADE]
+        assert [not math.isnan(y) for y in np.asarray(shade.get_ydata(), float)] == dark
+    assert [line for line in sky.lines if line.get_label() == "in the earth's shadow"]
+    noon = drawn(tracked_passes(config)[0]).axes[0]
+    assert [line for line in noon.lines if line.get_color() == SHADE] == []
 
 
 def test_the_table_says_what_pass_it_is(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,6 +75,15 @@ def set_of(connection: Connection, satellite: str, norad_id: int, epoch_us: int)
     return elements_of(found) if found else None
 
 
+def sets_since(connection: Connection, satellites: Sequence[str], epoch_us: int) -> list[Elements]:
+    """Return every set of these satellites whose epoch is not before `epoch_us`, in the order they were admitted."""
+    c = elements.c
+    found = connection.execute(
+        select(elements).where(c.satellite.in_(satellites), c.epoch >= epoch_us).order_by(c.admitted_at)
+    )
+    return [elements_of(row) for row in found]
+
+
 def elements_of(row: Row[Any]) -> Elements:
     figures = dict(row.mean_elements)
     figures["epoch"] = datetime.fromisoformat(figures["epoch"])

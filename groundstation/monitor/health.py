@@ -54,6 +54,7 @@ class PassHealth:
     los_us: int
     max_elevation_deg: float
     packets: int = 0  # stored since AOS, while active
+    aos_uncertainty_s: float | None = None  # how early or late AOS may be, nine times of ten; None: nobody can say
 
 
 @dataclass(frozen=True, slots=True)
