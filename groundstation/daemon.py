@@ -21,6 +21,7 @@ from groundstation import __version__
 from groundstation.archive.leadership import Leadership
 from groundstation.archive.migrate import migrate
 from groundstation.archive.queries import Reader
+from groundstation.archive.views import keep_views
 from groundstation.archive.writer import ArchiveUnavailableError, Writer
 from groundstation.checkup import checkup
 from groundstation.config import Config
@@ -119,7 +120,9 @@ class Daemon:
             await asyncio.to_thread(migrate, settings.archive.url, settings.archive.password_file)
             async with Writer(settings.archive.url, settings.archive.password_file) as writer, self.leadership:
                 self.writer = writer
-                await writer.save_definitions(list(self.config.definitions.values()))
+                definitions = list(self.config.definitions.values())
+                await writer.save_definitions(definitions)
+                await writer.commit(keep_views, definitions)
                 await self.supply.open(writer)
                 await self._work(writer, stopping)
                 self.writer = None

@@ -70,3 +70,15 @@ def test_a_wrong_retention_is_one_line(tmp_path: Path, retention: str, line: str
         load_config(path)
     assert line in str(wrong.value)
     assert len(wrong.value.lines) == 1
+
+
+async def test_a_daemon_makes_a_view_for_each_packet_type(tmp_path: Path) -> None:
+    config = load_config(write_files(tmp_path / "station"))
+    daemon, stopping = Daemon(config), asyncio.Event()
+    running = asyncio.create_task(daemon.run(stopping))
+    async with asyncio.timeout(30):
+        while not daemon.idle_s().get("upkeep"):  # noqa: ASYNC110  (as a watchdog looks)
+            await asyncio.sleep(0.05)
+    stopping.set()
+    await running
+    assert Place(config.settings.archive.url).count("telemetry_one_sat_housekeeping") == 0
