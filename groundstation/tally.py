@@ -29,8 +29,16 @@ class SatelliteTally:
     periods_us: Mapping[str, int]  # by packet, where the definition says how often one is expected
     last_generated_at_us: int | None = None
     last_received_at_us: int | None = None
-    latest: dict[str, Latest] = field(default_factory=dict)
+    newest: dict[str, Packet] = field(default_factory=dict)  # by parameter, the packet that brought its latest value
     counting: dict[str, Counting] = field(default_factory=dict)  # by packet, or by satellite where it counts so
+
+    @property
+    def latest(self) -> dict[str, Latest]:
+        """Return each parameter's latest value; made when somebody asks, for packets come far more often."""
+        return {
+            name: Latest(packet.values[name], packet.levels.get(name, Level.IN_LIMITS), packet.generated_at_us)
+            for name, packet in self.newest.items()
+        }
 
     def out_of_limits(self) -> Counter[str]:
         """Count the parameters whose latest value is out of limits, by the level's name."""
@@ -79,13 +87,15 @@ def begin(definition: Definition, stations: Collection[str]) -> SatelliteTally:
 
 def remember(entry: SatelliteTally, packet: Packet) -> None:
     """Take a new realtime packet into the latest values and the sequence counts."""
-    generated_at_us = packet.generated_at_us
-    entry.last_generated_at_us = max(generated_at_us, entry.last_generated_at_us or 0)
-    latest, levels = entry.latest, packet.levels
-    for name, value in packet.values.items():
-        old = latest.get(name)
-        if old is None or old.generated_at_us <= generated_at_us:
-            latest[name] = Latest(value, levels.get(name, Level.IN_LIMITS), generated_at_us)
+    generated_at_us, newest = packet.generated_at_us, entry.newest
+    if generated_at_us >= (entry.last_generated_at_us or 0):
+        entry.last_generated_at_us = generated_at_us
+        newest.update(dict.fromkeys(packet.values, packet))  # newer than all: nothing to compare
+    else:
+        for name in packet.values:
+            old = newest.get(name)
+            if old is None or old.generated_at_us <= generated_at_us:
+                newest[name] = packet
     if packet.sequence is not None:
         frame, by_packet = entry.definition.frame, entry.definition.frame.sequence_per == "packet"
         counted_by = packet.packet if by_packet else ""
