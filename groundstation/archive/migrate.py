@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine
 
 from groundstation import __version__
 from groundstation.archive.engine import FAILURES, ArchiveUnavailableError, one_line, open_engine
+from groundstation.archive.timescale import make_hypertables
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ def migrate(url: str, password_file: Path | None = None, *, backup: bool = True,
     try:
         with engine.connect() as connection, connection.begin():
             _upgrade(engine, connection, backup, migrations)
+            make_hypertables(connection)
     except FAILURES as error:
         raise ArchiveUnavailableError(f"{engine.url}: {one_line(error)}") from error
     finally:
