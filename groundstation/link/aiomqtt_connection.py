@@ -147,6 +147,7 @@ class AiomqttConnection:
         self._paho = paho_beneath(self._client)
         self.window = Window(functools.partial(self._paho.ack, qos=1))
         self._paused = self._gone = False
+        self._broken: asyncio.Future[NoReturn] = self._loop.create_future()
         self._messages = 0
         self._heard_at = self._loop.time()
         self._paho.manual_ack_set(True)
@@ -181,6 +182,7 @@ class AiomqttConnection:
     async def watch(self) -> NoReturn:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_alive(), name="keep alive")
+            tasks.create_task(self._until_broken(), name="until broken")
             try:
                 async for _ in self._client.messages:  # never yields, since on_message is ours: it ends by raising
                     pass
@@ -263,7 +265,17 @@ class AiomqttConnection:
             topic = "\N{REPLACEMENT CHARACTER}"  # a broker must not pass it on; whatever comes is kept
         payload = bytes(message.payload)
         acknowledge = self.window.expect(message.mid, len(payload)) if message.qos else ignore_acknowledgement
-        self._deliver(topic, payload, message.qos, message.retain, acknowledge)
+        try:
+            self._deliver(topic, payload, message.qos, message.retain, acknowledge)
+        except Exception as error:  # noqa: BLE001  # `watch` raises it; asyncio, which calls us, would only log it
+            if not self._broken.done():
+                self._broken.set_exception(error)
+            self.pause()
+
+    async def _until_broken(self) -> NoReturn:
+        """Raise what went wrong when a message was handed on."""
+        await self._broken
+        raise AssertionError
 
     async def _keep_alive(self) -> NoReturn:
         """Ping at half the agreed interval, and judge the broker's silence.

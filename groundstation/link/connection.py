@@ -75,7 +75,7 @@ class Connection(Protocol):
         """Ask for no more of a filter that an earlier configuration left in the session."""
 
     async def watch(self) -> NoReturn:
-        """Keep the connection alive; raises LinkError once it is lost."""
+        """Keep the connection alive; raises LinkError once it is lost, and what `deliver` raised, which is a bug."""
 
     def pause(self) -> None:
         """Read nothing more: at most the message being delivered still comes."""

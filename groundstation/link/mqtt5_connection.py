@@ -55,7 +55,7 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._connected: asyncio.Future[mqtt5.ConnAckPacket] = self._loop.create_future()
         self._subscribed: asyncio.Future[mqtt5.SubAckPacket] = self._loop.create_future()
-        self._lost: asyncio.Future[LinkError] = self._loop.create_future()
+        self._lost: asyncio.Future[Exception] = self._loop.create_future()
         self._closed = asyncio.Event()
         self._paused = self._leaving = False
         self._keepalive_s = settings.keepalive_s
@@ -182,11 +182,15 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
 
     def _publish(self, packet: mqtt5.PublishPacket) -> None:
         payload, packet_id = packet.payload, packet.packet_id
-        if packet_id is None:
-            self._deliver(packet.topic, payload, 0, packet.retain, ignore_acknowledgement)
-        else:
-            acknowledge = self.window.expect(packet_id, len(payload))
-            self._deliver(packet.topic, payload, 1, packet.retain, acknowledge)
+        try:
+            if packet_id is None:
+                self._deliver(packet.topic, payload, 0, packet.retain, ignore_acknowledgement)
+            else:
+                acknowledge = self.window.expect(packet_id, len(payload))
+                self._deliver(packet.topic, payload, 1, packet.retain, acknowledge)
+        except Exception as error:  # noqa: BLE001  # `watch` raises it; asyncio, which calls us, would only log it
+            self._lose(error)
+            self.abort()
 
     def _control(self, packet: mqtt5.Packet) -> None:
         if isinstance(packet, mqtt5.ConnAckPacket) and not self._connected.done():
@@ -264,7 +268,7 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
         self._lose(LinkError(Trouble.PROTOCOL, f"the broker does not speak MQTT 5: {what}"))
         self.abort()
 
-    def _lose(self, error: LinkError) -> None:
+    def _lose(self, error: Exception) -> None:
         if not self._lost.done():
             self._lost.set_result(error)
 

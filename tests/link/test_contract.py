@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from groundstation.link.mqtt import Connect
+from groundstation.link.mqtt import Connect, MqttSource
 from groundstation.link.publisher import Publisher
+from groundstation.pipeline import Inbox
 from tests.parts.debian import need
 from tests.parts.mosquitto import Mosquitto
 from tests.parts.receiver import (
+    PATIENCE_S,
     TOPIC,
     eventually,
     link_settings,
@@ -345,3 +347,20 @@ async def test_a_client_under_our_id_takes_over_and_the_link_comes_back(
         # Mosquitto 2.0.11 hangs up without the reason that MQTT 5 has for this; later ones give it.
         assert set(receiver.source.disconnects) <= {"network", "taken_over"}
     assert [record.levelname for record in caplog.records] == ["INFO", "WARNING", "INFO"]
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError("a bug"), ValueError("a bug"), IndexError("a bug")])
+async def test_a_bug_in_taking_a_message_ends_the_link_instead_of_holding_back_all_later_messages(
+    mosquitto: Mosquitto, engine: Connect, bug: Exception
+) -> None:
+    def take(*_: object) -> None:
+        raise bug
+
+    source = MqttSource(link_settings(mosquitto.port), on_status=take, engines=(engine,))
+    running = asyncio.create_task(source.run(Inbox(["mqtt"]), asyncio.Event()))
+    await eventually(lambda: source.up or running.done())
+    await publish(mosquitto.port, [b"online"], "gs/v1/hko/status")
+    with pytest.raises(ExceptionGroup) as raised:
+        await asyncio.wait_for(running, PATIENCE_S)
+    assert raised.group_contains(type(bug), match="a bug")
+    assert not source.up
