@@ -23,6 +23,7 @@ from groundstation.monitor.health import (
 )
 from groundstation.pipeline import Inbox
 from groundstation.planning import Planner
+from groundstation.stations import Stations
 from groundstation.supply import Supply
 from groundstation.tally import SatelliteTally, Tally
 from groundstation.upkeep import Upkeep
@@ -38,6 +39,7 @@ def checkup(
     inbox: Inbox,
     writer: Writer | None,
     tally: Tally,
+    stations: Stations,
     watch: PassWatch,
     planner: Planner,
     supply: Supply,
@@ -65,6 +67,7 @@ def checkup(
         loop_lag_s=loop_lag_s,
         contacts=planner.health(now),
         plans=planner.summary(now),
+        stations=stations.health({source.settings.name for source in sources if source.up}),
     )
 
 

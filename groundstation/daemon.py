@@ -33,9 +33,11 @@ from groundstation.orbit.passes import Pass, find_passes
 from groundstation.pass_calendar import read_calendar
 from groundstation.pipeline import Inbox, record
 from groundstation.planning import Planner
+from groundstation.stations import Stations
 from groundstation.supply import Supply
 from groundstation.tally import Tally
 from groundstation.telemetry.decode import Decoder
+from groundstation.telemetry.packet import Fate, Packet, Rejection
 from groundstation.upkeep import Upkeep
 from groundstation.watch import PassWatch
 
@@ -68,7 +70,8 @@ class Daemon:
         self.leadership = Leadership(*place)
         links = config.settings.links
         self.inbox = Inbox([link.name for link in links])
-        self.sources = [MqttSource(link) for link in links]
+        self.stations = Stations(config.sites)
+        self.sources = [MqttSource(link, on_status=self.stations.follow(link.name)) for link in links]
         self.writer: Writer | None = None  # while the archive is open
         self.started_at = datetime.now(UTC)
         self.ready = asyncio.Event()  # the archive is open, every link subscribed, the passes predicted
@@ -85,6 +88,7 @@ class Daemon:
             inbox=self.inbox,
             writer=self.writer,
             tally=self.tally,
+            stations=self.stations,
             watch=self.watch,
             planner=self.planner,
             supply=self.supply,
@@ -149,7 +153,7 @@ class Daemon:
                 behind.append(background.create_task(fetching, name=name))
             async with asyncio.TaskGroup() as sinks:
                 recording = sinks.create_task(
-                    record(self.inbox, decode, writer, self.tally.observe, self._beat("record")), name="record"
+                    record(self.inbox, decode, writer, self._observe, self._beat("record")), name="record"
                 )
                 async with asyncio.TaskGroup() as sources:
                     for source in self.sources:
@@ -160,6 +164,10 @@ class Daemon:
                 await self._drain(recording)
             for task in behind:
                 task.cancel()
+
+    def _observe(self, fates: Sequence[tuple[Packet, Fate]], rejections: Sequence[Rejection]) -> None:
+        self.tally.observe(fates, rejections)
+        self.stations.observe(fates)
 
     async def _drain(self, recording: asyncio.Task[None]) -> None:
         done, _ = await asyncio.wait([recording], timeout=DRAIN_MOST_S)

@@ -28,6 +28,8 @@ def show_status(settings: HttpSettings, *, as_json: bool) -> bool:
     ready = "ready" if state["ready"] else f"not ready: {', '.join(state['missing'])}"
     out.print(f"groundstation {state['version']}: {ready}")
     out.print(conservation_table(state))
+    for one in state["stations"]:
+        out.print(station_line(one), highlight=False)
     for one in state["passes"][:5]:
         when = "under way until" if one["active"] else "next"
         edge = one["los"] if one["active"] else one["aos"]
@@ -39,6 +41,14 @@ def show_status(settings: HttpSettings, *, as_json: bool) -> bool:
     for problem in state["problems"]:
         out.print(f"problem: {problem}", style="red")
     return bool(state["healthy"])
+
+
+def station_line(one: dict[str, Any]) -> str:
+    """Return what a station says of itself, in one line."""
+    said = {None: "has not said how it is", True: "online", False: "offline"}[one["online"]]
+    clock = {None: "", True: ", clock synchronised", False: ", clock not synchronised"}[one["clock_synchronised"]]
+    seen = "" if one["last_seen_at"] is None else f", last seen {one['last_seen_at'][:19]}Z"
+    return f"station {one['station']}: {said}{clock}{seen}"
 
 
 def conservation_table(state: dict[str, Any]) -> Table:

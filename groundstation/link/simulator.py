@@ -85,7 +85,8 @@ async def online(settings: LinkSettings, station: str, clock_us: Callable[[], in
     topic = status_topic(settings.topic_prefix, station)
     offline = pack_status(StationStatus(online=False, software=SOFTWARE))
     async with Publisher(settings, will=Outgoing(topic, offline, retain=True)) as publisher:
-        here = StationStatus(online=True, at_us=clock_us(), software=SOFTWARE)
+        # Synchronised it is, with whoever predicts: its clock is this machine's.
+        here = StationStatus(online=True, at_us=clock_us(), clock_synchronised=True, software=SOFTWARE)
         await publisher.publish(topic, pack_status(here), retain=True)
         try:
             yield publisher

@@ -54,5 +54,6 @@ def read_status(payload: bytes) -> StationStatus:
         online=state == "online",
         at_us=round(at * 1e6) if plausible else None,
         clock_synchronised=synchronised if isinstance(synchronised, bool) else None,
-        software=software[:TEXT_MOST] if isinstance(software, str) else "",
+        # JSON may spell half a surrogate pair, which no page or answer could be encoded with.
+        software=software[:TEXT_MOST].encode(errors="replace").decode() if isinstance(software, str) else "",
     )

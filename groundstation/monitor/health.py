@@ -32,6 +32,17 @@ class LinkHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class StationHealth:
+    """One configured station, by its own word; None where it has said nothing over a link that is up."""
+
+    station: str
+    online: bool | None = None
+    last_seen_at_us: int | None = None  # when it last said that it is there, or heard a packet
+    clock_synchronised: bool | None = None
+    software: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SatelliteHealth:
     satellite: str
     stored: Mapping[tuple[str, str, str], int] = field(default_factory=dict)  # by station, packet, kind
@@ -130,6 +141,7 @@ class Health:
     element_sources: tuple[ElementSourceHealth, ...] = ()
     contacts: tuple[ContactHealth, ...] = ()
     plans: tuple[PlanHealth, ...] = ()
+    stations: tuple[StationHealth, ...] = ()
 
     def problems(self) -> list[str]:
         """Return what an operator should come for, one line each; empty when healthy."""

@@ -22,6 +22,7 @@ from groundstation.monitor.health import (
     LinkHealth,
     PassHealth,
     SatelliteHealth,
+    StationHealth,
 )
 from groundstation.orbit.contacts import Skip
 from groundstation.telemetry.packet import Level, Reason
@@ -53,6 +54,10 @@ def single(read: Callable[[Health], float | None]) -> Callable[[Health], Samples
 
 def per_link(read: Callable[[LinkHealth], float | None]) -> Callable[[Health], Samples]:
     return lambda health: present(((link.name,), read(link)) for link in health.links)
+
+
+def per_station(read: Callable[[StationHealth], float | None]) -> Callable[[Health], Samples]:
+    return lambda health: present(((one.station,), read(one)) for one in health.stations)
 
 
 def per_satellite(read: Callable[[SatelliteHealth], float | None]) -> Callable[[Health], Samples]:
@@ -161,6 +166,7 @@ def fetch_errors(health: Health) -> Samples:
 
 
 LINK = ("link",)
+STATION = ("station",)
 SATELLITE = ("satellite",)
 PASS = ("satellite", "station")
 
@@ -195,6 +201,16 @@ METRICS: tuple[Metric, ...] = (
     Metric("conservation_imbalance_messages", "gauge", LINK,
            "Received minus stored, duplicate, quarantined and in flight; anything but 0 is a bug.",
            per_link(lambda one: one.imbalance())),
+    # Stations, by their own word on their status topics
+    Metric("station_up", "gauge", STATION,
+           "1 while the station says that it is online, 0 while it or its will says offline; absent while unknown.",
+           per_station(lambda one: one.online)),
+    Metric("station_last_seen_timestamp_seconds", "gauge", STATION,
+           "When the station last said that it is there, or heard a packet.",
+           per_station(lambda one: seconds(one.last_seen_at_us))),
+    Metric("station_clock_synchronized", "gauge", STATION,
+           "1 while the station says that its clock is synchronised; absent where it does not say.",
+           per_station(lambda one: one.clock_synchronised)),
     # Packets
     Metric("packets_stored_total", "counter", ("satellite", "station", "packet", "kind"),
            "Packets committed to the archive; kind is realtime or dump.", stored),

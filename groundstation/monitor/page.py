@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from groundstation.monitor.health import Health, SatelliteHealth
+from groundstation.monitor.health import Health, SatelliteHealth, StationHealth
 from groundstation.telemetry.moments import moment_of
 
 REFRESH_S = 5
@@ -24,7 +24,8 @@ td{border-color:#252c35}.state{background:#1c222a}.good{color:#63c883}.bad{color
 def page(health: Health, missing: Sequence[str] = ()) -> str:
     """Return the whole page; `missing` is what the daemon still waits for before it is ready."""
     since = duration(health.now_us - health.started_at_us)
-    sections = (passes(health), contacts(health), links(health), satellites(health), archive(health), tasks(health))
+    each = (passes, contacts, stations, links, satellites, archive, tasks)
+    sections = [section(health) for section in each]
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="{REFRESH_S}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -89,6 +90,32 @@ def contacts(health: Health) -> str:
     left = [f"{escape(one.station)} leaves {sum(one.skipped.values())} passes" for one in health.plans]
     heads = ["satellite", "station", "", "start (UTC)", "end (UTC)", "#max elevation", ""]
     return table("Contacts", heads, rows, ", ".join(left))
+
+
+def stations(health: Health) -> str:
+    rows = [
+        [
+            escape(one.station),
+            presence(one),
+            ago(one.last_seen_at_us, health.now_us),
+            clock_state(one),
+            escape(one.software) or "–",
+        ]
+        for one in health.stations
+    ]
+    return table("Stations", ["station", "", "last seen", "clock", "software"], rows)
+
+
+def presence(one: StationHealth) -> str:
+    if one.online is None:
+        return '<span class="dim">has not said</span>'
+    return mark(good=one.online, text="online" if one.online else "offline")
+
+
+def clock_state(one: StationHealth) -> str:
+    if one.clock_synchronised is None:
+        return "–"
+    return mark(good=one.clock_synchronised, text="synchronised" if one.clock_synchronised else "not synchronised")
 
 
 def links(health: Health) -> str:

@@ -16,6 +16,7 @@ from groundstation.monitor.health import (
     PassHealth,
     PlanHealth,
     SatelliteHealth,
+    StationHealth,
 )
 from groundstation.monitor.http import CalendarError
 
@@ -82,6 +83,10 @@ def health_at(now: int, started: int) -> Health:
         loop_lag_s=0.0012,
         contacts=contacts(started),
         plans=(PlanHealth("hko", planned=6, committed=1, skipped={"low": 4, "conflict": 2}),),
+        stations=(
+            StationHealth("hko", online=True, last_seen_at_us=now - 40_000, clock_synchronised=True, software="rig 2"),
+            StationHealth("new"),
+        ),
     )
 
 
