@@ -7,7 +7,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from groundstation import __version__, commands
@@ -18,7 +18,19 @@ Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.Argumen
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
-    options = parser().parse_args(with_southern_sites(sys.argv[1:] if arguments is None else arguments))
+    try:
+        return command_status(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): that is no failure. Python would complain while it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def command_status(arguments: Sequence[str]) -> int:
+    """Return a command's exit status; what was asked wrongly is a line on stderr for each fault."""
+    options = parser().parse_args(with_southern_sites(arguments))
     from groundstation.config import ConfigError
     from groundstation.starter import StarterError
 
@@ -28,12 +40,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, commands.UsageError, StarterError) as error:
         print(error, file=sys.stderr)
         return commands.ASKED_WRONGLY
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): that is no failure. Python would complain while it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def with_southern_sites(arguments: Sequence[str]) -> list[str]:
@@ -149,8 +155,8 @@ def archive_commands(add: Add) -> None:
     quarantine.add_argument("of", nargs="?", metavar="NUMBER|FILE", help="what to show; where to export to, - for here")
     quarantine.add_argument("--reason", choices=[reason.value for reason in Reason], help="only what is there for it")
     quarantine.add_argument("--satellite", metavar="SLUG", help="only what came on its topic")
-    quarantine.add_argument("--after", type=int, default=0, metavar="NUMBER", help="list: from beyond that number")
-    quarantine.add_argument("--most", type=int, default=100, metavar="N", help="list: that many, 100 by default")
+    quarantine.add_argument("--after", type=count, default=0, metavar="NUMBER", help="list: from beyond that number")
+    quarantine.add_argument("--most", type=count, default=100, metavar="N", help="list: that many, 100 by default")
     quarantine.add_argument("--dry-run", action="store_true", help="reprocess: say what would decode, move nothing")
     quarantine.add_argument("--format", choices=("table", "json"), default="table")
 
@@ -195,6 +201,13 @@ def with_prediction(sub: argparse.ArgumentParser) -> None:
     )
 
 
+def count(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 1 << 63:
+        raise argparse.ArgumentTypeError(f"found {text}, expected 0 or more, and what a database can count")
+    return value
+
+
 def seconds(text: str) -> float:
     value = float(text)
     if not 0 < value < 7 * 86_400:
@@ -227,9 +240,9 @@ def speed(text: str) -> float | None:
 
 
 def moment(text: str) -> datetime:
-    """Return an ISO time; one without an offset is UTC."""
+    from groundstation.times_asked import time_asked
+
     try:
-        value = datetime.fromisoformat(text)
+        return time_asked(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"found {text}, expected an ISO time like 2026-11-22T10:00Z") from error
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        raise argparse.ArgumentTypeError(str(error)) from error

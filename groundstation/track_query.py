@@ -1,7 +1,7 @@
 """Which pass was asked for: a satellite's next one, the one at a time, or one that the archive has a number for."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from groundstation.archive.provenance import elements_used
 from groundstation.archive.queries import PredictedPass, Reader, pass_of
@@ -15,6 +15,7 @@ from groundstation.pass_query import Asked, doubts, elements_asked, history, sit
 from groundstation.telemetry.definition import Downlink
 from groundstation.telemetry.moments import moment_of
 from groundstation.timekeeping import drift_factors, uncertainty_s
+from groundstation.times_asked import time_asked
 
 AHEAD = timedelta(days=7)
 LONGEST = timedelta(days=1)  # of a pass without an end, as a geostationary satellite's
@@ -87,10 +88,9 @@ def query_track(config: Config, wanted: str, asked: Asked, step_s: float, now: d
 
 def time_of(text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
+        return time_asked(text)
     except ValueError as error:
-        raise ConfigError([f"PASS: found {text} after @, expected a time like 2026-11-22T10:00Z"]) from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        raise ConfigError([f"PASS: after @ {error}"]) from error
 
 
 def pass_of_satellite(config: Config, satellite: str, asked: Asked, moment: datetime) -> Chosen:

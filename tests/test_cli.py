@@ -91,6 +91,8 @@ def test_a_mask_and_a_place_of_ones_own_are_taken(config_file: Path, capsys: pyt
         (["--elements", "nowhere.tle"], "nowhere.tle: cannot be read: No such file or directory"),
         (["--from", "2026-08-24", "--to", "2026-08-23"], "--to: found 2026-08-23T00:00:00+00:00, expected later than"),
         (["--from", "tomorrow"], "found tomorrow, expected an ISO time"),
+        (["--from", "9999-12-31"], "found 9999-12-31, expected an ISO time like 2026-11-22T10:00Z, from 1957 to 2100"),
+        (["--to", "0001-01-01T00:00+14:00"], "found 0001-01-01T00:00+14:00, expected an ISO time"),
     ],
 )
 def test_a_wrong_question_is_one_line_and_status_2(config_file: Path, arguments: list[str], line: str) -> None:
@@ -99,6 +101,40 @@ def test_a_wrong_question_is_one_line_and_status_2(config_file: Path, arguments:
     assert line in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("flag", ["--after", "--most"])
+@pytest.mark.parametrize("number", ["-1", "99999999999999999999"])
+def test_a_number_that_no_database_counts_is_refused_at_once(config_file: Path, flag: str, number: str) -> None:
+    done = run("quarantine", "list", f"{flag}={number}", "--config", config_file)
+    assert done.returncode == 2
+    assert f"argument {flag}: found {number}, expected 0 or more" in done.stderr
+
+
+@pytest.mark.parametrize("module", ["config", "demo", "daemon", "link.broker", "orbit.passes"])
+def test_ctrl_c_while_a_command_is_still_being_loaded_is_no_traceback(module: str) -> None:
+    source = f"""\
+import os, signal, sys
+from groundstation.cli import main
+
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == "groundstation.{module}":
+            print("loading")
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+sys.exit(main(["demo", "--duration", "1"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (130, "", "loading\n")
 
 
 def test_check_says_what_is_there_and_what_is_missing(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

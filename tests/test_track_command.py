@@ -187,7 +187,8 @@ def test_a_number_is_the_archives_pass_from_the_elements_of_then(
     ("arguments", "line"),
     [
         (["no-such-sat"], "PASS: found no-such-sat, expected one of one-sat"),
-        (["one-sat@noon"], "PASS: found noon after @, expected a time like 2026-11-22T10:00Z"),
+        (["one-sat@noon"], "PASS: after @ found noon, expected an ISO time like 2026-11-22T10:00Z"),
+        (["one-sat@0001-01-01T00:00+14:00"], "PASS: after @ found 0001-01-01T00:00+14:00, expected an ISO time"),
         (["@2026-08-23"], "PASS: found no satellite before @, expected SATELLITE@TIME"),
         (
             [AT, "--site", "-89,0,0", "--mask", "80"],
