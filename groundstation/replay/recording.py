@@ -23,7 +23,7 @@ import secrets
 import struct
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -119,8 +119,8 @@ class Recording:
 def write_recording(path: Path, header: Header, messages: Iterable[Message]) -> Recording:
     """Write `messages` in their order and return the recording; an existing file is replaced.
 
-    The file appears under its name only once it is whole and on the disk. Raises RecordingError for a message that
-    the format cannot hold, and OSError where the disk refuses.
+    The file appears under its name only once it is whole and on the disk, and then stays there through a power cut.
+    Raises RecordingError for a message that the format cannot hold, and OSError with `path` where the disk refuses.
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
@@ -129,11 +129,25 @@ def write_recording(path: Path, header: Header, messages: Iterable[Message]) -> 
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
+        _sync_directory(path.parent)
     except BodyError as error:
         raise RecordingError(f"{path}: {error}") from error
+    except OSError as error:
+        if error.errno is None:  # not the system's: of where the messages come from
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # a directory that is none, which was told above
+            partial.unlink(missing_ok=True)
     return Recording(path, header, footer.messages, footer.messages_digest.hex())
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def open_recording(path: Path) -> Recording:

@@ -18,6 +18,7 @@ from groundstation.replay.body import PAYLOAD_MOST_BYTES
 from groundstation.replay.footer import FOOTER_BYTES, GZIP_HEAD, Footer, footer_bytes, new_digest
 from groundstation.replay.recording import Header, RecordingError, open_recording, write_recording
 from groundstation.telemetry.packet import Message
+from tests.parts.debian import need
 from tests.replay.recordings import AOS_US, HEADER, any_header, any_message, message, messages
 
 HEADER_FIELDS = {
@@ -315,6 +316,45 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_missing_folder_is_the_disk_s_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_recording(tmp_path / "no" / "a.gspass", HEADER, [])
+
+
+def test_the_disk_s_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "in the way").write_bytes(b"")
+    for path in (tmp_path / "nowhere" / "a.gspass", tmp_path / "in the way" / "a.gspass"):
+        with pytest.raises(OSError, match="directory") as failed:
+            write_recording(path, HEADER, [])
+        assert failed.value.filename == str(path)
+
+
+def test_the_name_is_on_the_disk_too_before_it_is_called_written(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    (tmp_path / "out").mkdir()
+    path = tmp_path / "out" / "a.gspass"
+    script = (
+        "import pathlib, sys; from tests.replay.recordings import HEADER; "
+        "from groundstation.replay.recording import write_recording; "
+        "write_recording(pathlib.Path(sys.argv[1]), HEADER, [])"
+    )
+    subprocess.run(
+        [
+            need("strace", "strace"),
+            "-f",
+            "-y",
+            "-o",
+            trace,
+            "-e",
+            "trace=fsync,/^rename",
+            sys.executable,
+            "-c",
+            script,
+            path,
+        ],
+        check=True,
+        timeout=60,
+    )
+    calls = [line.split(maxsplit=1)[1] for line in trace.read_text().splitlines() if str(tmp_path / "out") in line]
+    assert [call.partition("(")[0] for call in calls] == ["fsync", "rename", "fsync"]
+    assert f"<{tmp_path / 'out'}>)" in calls[2]
 
 
 def test_the_file_s_mode_follows_the_umask(tmp_path: Path) -> None:
