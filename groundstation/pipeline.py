@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +22,8 @@ from groundstation.telemetry.packet import Fate, Message, Packet, Rejection
 log = logging.getLogger(__name__)
 
 BATCH_MOST = 1000  # messages in one transaction
+BATCH_BYTES = 1_000_000  # payload in one transaction, the message that passes it included
+SLICE_S = 0.01  # of decoding, after which others have their turn: hostile messages cost milliseconds each
 LINGER_S = 0.02  # how long a batch waits for company: one sync for many packets
 IDLE_S = 5.0  # how often an idle pipeline shows that it is alive
 RETRY_FIRST_S, RETRY_MOST_S = 0.25, 15.0
@@ -106,7 +108,7 @@ class Inbox:
         if len(self._waiting) < most and not self._closed:
             await asyncio.sleep(linger_s)
         waiting = self._waiting
-        self._in_hand = [waiting.popleft() for _ in range(min(most, len(waiting)))]
+        self._in_hand = list(first(waiting, most))
         if not waiting and not self._closed:
             self._arrived.clear()
         if len(waiting) <= self.capacity // 2:
@@ -135,6 +137,15 @@ class Inbox:
         return {name: a.received - a.settled() - held[name] for name, a in self.accounts.items()}
 
 
+def first(waiting: deque[Message], most: int) -> Iterator[Message]:
+    """Take the next messages off `waiting`, `most` of them and no more bytes than one transaction should have."""
+    room = BATCH_BYTES
+    while waiting and most > 0 and room > 0:
+        message = waiting.popleft()
+        most, room = most - 1, room - len(message.payload)
+        yield message
+
+
 async def record(
     inbox: Inbox, decode: Decode, archive: Archive, observe: Observe, beat: Callable[[], None] = lambda: None
 ) -> None:
@@ -147,7 +158,7 @@ async def record(
         batch = await inbox.batch()
         if not batch:
             continue
-        decoded = [decode(message) for message in batch]
+        decoded = await decode_all(decode, batch)
         packets = [one for one in decoded if isinstance(one, Packet)]
         rejections = [one for one in decoded if isinstance(one, Rejection)]
         fates = await store_at_last(archive, packets, rejections, beat)
@@ -156,6 +167,17 @@ async def record(
         for message in batch:
             message.acknowledge()
         observe(list(zip(packets, fates, strict=True)), rejections)
+
+
+async def decode_all(decode: Decode, batch: Sequence[Message]) -> list[Packet | Rejection]:
+    """Return what each message is, and let the event loop live meanwhile."""
+    decoded, due = [], time.monotonic() + SLICE_S
+    for message in batch:
+        decoded.append(decode(message))
+        if time.monotonic() >= due:
+            await asyncio.sleep(0)
+            due = time.monotonic() + SLICE_S
+    return decoded
 
 
 async def store_at_last(

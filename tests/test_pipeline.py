@@ -1,6 +1,7 @@
 """The pipeline between a source and the archive: order, balance, patience."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundstation.archive.writer import ArchiveUnavailableError
-from groundstation.pipeline import Inbox, record
+from groundstation.pipeline import BATCH_BYTES, Inbox, record
 from groundstation.telemetry.packet import Fate, Message, Packet, Reason, Rejection
 
 PACKET = Packet(
@@ -130,6 +131,37 @@ async def test_a_batch_takes_what_came_while_it_lingered() -> None:
     archive = MemoryArchive()
     await play([b"%d" % number for number in range(1500)], archive)
     assert archive.calls == [1000, 500]
+
+
+async def test_a_batch_ends_with_the_message_that_passes_its_bound_of_bytes() -> None:
+    inbox = Inbox(["mqtt"])
+    for _ in range(40):
+        inbox.put(Message("mqtt", "topic", bytes(60_000), 0))
+    lengths = []
+    while inbox.held():
+        lengths.append(len(await inbox.batch(linger_s=0)))
+        inbox.settle([Fate.QUARANTINED] * lengths[-1])
+    assert lengths == [17, 17, 6]
+    assert 16 * 60_000 < BATCH_BYTES <= 17 * 60_000
+
+
+async def test_the_event_loop_lives_while_a_batch_is_slow_to_decode() -> None:
+    def slowly(message: Message) -> Packet | Rejection:
+        end = time.monotonic() + 0.002
+        while time.monotonic() < end:
+            pass
+        return decode(message)
+
+    inbox = Inbox(["mqtt"])
+    for number in range(200):
+        inbox.put(Message("mqtt", "topic", b"%d" % number, 0))
+    inbox.close()
+    recording = asyncio.create_task(record(inbox, slowly, MemoryArchive(), lambda *_: None))
+    turns = 0
+    while not recording.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= 200 / 6  # 5 messages fill a slice, and a busy machine makes them fewer
 
 
 async def test_a_message_that_was_lost_between_would_show_as_an_imbalance() -> None:

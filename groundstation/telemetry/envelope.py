@@ -24,8 +24,9 @@ What is odd, and what becomes of it:
     longer than 64 KiB                rejected before anything is decoded (oversize)
     bytes after the map, cut short,
     nested over 1000 deep, an array or
-    map of more than 512, a key that is
-    neither text nor bytes            rejected (envelope, or frame)
+    map of more than 512, over 1024 of
+    them in all, a key that is neither
+    text nor bytes                    rejected (envelope, or frame)
     a key twice                       as if its value were unreadable: which of the two was meant nobody knows, so a
                                       parameter gets a fault, a required key rejects. Costs 1.3 µs a frame.
     a key that nothing describes      kept in the raw bytes and counted; in the envelope, which is not kept raw, numbers

@@ -45,6 +45,7 @@ NOT_A_VALUE = {
     "an extension of 4 GiB": b"\xc9\xff\xff\xff\xff\x05",
     "a map of 513": b"\xde\x02\x01" + b"".join(packed(str(n)) + b"\xc0" for n in range(513)),
     "an array of 513": b"\xdc\x02\x01" + b"\xc0" * 513,
+    "1026 arrays": b"\xdc\x02\x00" + b"\x90" * 511 + b"\xdc\x02\x00" + b"\x90" * 511 + b"\x91\x90",
     "an integer key": b"\x81\x01\x02",
     "a nil key": b"\x81\xc0\x02",
     "a float key": b"\x81" + packed(1.5) + b"\x02",

@@ -161,6 +161,17 @@ def test_no_64_kib_take_more_than_8_mb() -> None:
         assert peak < 8e6, payload[:8]
 
 
+@pytest.mark.parametrize(("arrays", "goes"), [(1024, True), (1025, False)])
+def test_so_many_arrays_and_maps_and_no_more(arrays: int, goes: bool) -> None:
+    inner = arrays - 4  # within two arrays in one in a map
+    payload = msgpack.packb({"a": [[[]] * (inner // 2), [[]] * (inner - inner // 2)], "b": bytes(1000)})
+    if goes:
+        assert isinstance(unpack(payload), dict)
+    else:
+        with pytest.raises(UnpackError, match="more than 1024 arrays and maps"):
+            unpack(payload)
+
+
 @given(TIMES_US)
 def test_a_timestamp_is_exact_to_the_microsecond(at_us: int) -> None:
     stamp = msgpack.Timestamp(at_us // 1_000_000, at_us % 1_000_000 * 1000 + 999)
