@@ -1,16 +1,18 @@
 """The pipeline between a source and the archive: order, balance, patience."""
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from groundstation.archive.writer import ArchiveUnavailableError
-from groundstation.pipeline import BATCH_BYTES, Inbox, record
+from groundstation.pipeline import BATCH_BYTES, IDLE_S, Account, Inbox, record
 from groundstation.telemetry.packet import Fate, Message, Packet, Reason, Rejection
 
 PACKET = Packet(
@@ -127,10 +129,58 @@ async def test_a_message_more_than_the_bound_is_kept_all_the_same() -> None:
     assert inbox.held() == {"mqtt": 5}
 
 
-async def test_a_batch_takes_what_came_while_it_lingered() -> None:
+async def test_a_batch_has_no_more_messages_than_one_transaction_should() -> None:
     archive = MemoryArchive()
     await play([b"%d" % number for number in range(1500)], archive)
     assert archive.calls == [1000, 500]
+
+
+async def test_a_batch_takes_what_came_while_it_lingered() -> None:
+    inbox = Inbox(["mqtt"])
+    inbox.put(Message("mqtt", "topic", b"1", 0))
+    taking = asyncio.create_task(inbox.batch(linger_s=0.2))
+    await asyncio.sleep(0)  # it has begun, and waits for company
+    inbox.put(Message("mqtt", "topic", b"2", 0))
+    assert [message.payload for message in await taking] == [b"1", b"2"]
+
+
+async def test_each_link_is_booked_what_became_of_its_own_messages() -> None:
+    inbox = Inbox(["mqtt", "backup"])
+    seen: list[tuple[int | None, Fate]] = []
+    for link, payload in [("mqtt", b"1"), ("backup", b"1"), ("mqtt", b"2"), ("backup", b"x"), ("mqtt", b"3")]:
+        inbox.put(Message(link, "topic", payload, 0))
+    inbox.close()
+    await record(inbox, decode, MemoryArchive(), lambda fates, _: seen.extend((p.sequence, f) for p, f in fates))
+    assert inbox.accounts == {
+        "mqtt": Account(received=3, stored=3),
+        "backup": Account(received=2, duplicate=1, quarantined=1),
+    }
+    assert seen == [(1, Fate.STORED), (1, Fate.DUPLICATE), (2, Fate.STORED), (3, Fate.STORED)]
+
+
+async def test_tries_at_an_archive_that_is_away_become_rarer(caplog: pytest.LogCaptureFixture) -> None:
+    archive = MemoryArchive(failures=3)
+    started = time.monotonic()
+    await play([b"1"], archive)
+    told = [re.search(r"next try in ([\d.]+) s", record.getMessage()) for record in caplog.records]
+    assert [found[1] for found in told if found] == ["0.2", "0.5", "1.0"]
+    assert time.monotonic() - started >= 0.25 + 0.5 + 1.0
+
+
+async def test_an_idle_pipeline_shows_that_it_is_alive() -> None:
+    inbox, beats = Inbox(["mqtt"]), 0
+    again = asyncio.Event()
+
+    def beat() -> None:
+        nonlocal beats
+        beats += 1
+        if beats > 1:
+            again.set()
+
+    recording = asyncio.create_task(record(inbox, decode, MemoryArchive(), lambda *_: None, beat))
+    await asyncio.wait_for(again.wait(), 4 * IDLE_S)
+    inbox.close()
+    await recording
 
 
 async def test_a_batch_ends_with_the_message_that_passes_its_bound_of_bytes() -> None:
