@@ -30,10 +30,11 @@ from groundstation.link.mqtt import MqttSource
 from groundstation.monitor import systemd
 from groundstation.monitor.health import Health
 from groundstation.monitor.http import serve
-from groundstation.orbit.passes import Pass, find_passes
 from groundstation.pass_calendar import read_calendar
 from groundstation.pipeline import Inbox, record
 from groundstation.planning import Planner
+from groundstation.stations import Stations
+from groundstation.prediction import Predictor
 from groundstation.stations import Stations
 from groundstation.supply import Supply
 from groundstation.tally import Tally
@@ -63,6 +64,7 @@ class Daemon:
         self.config = config
         self.url: str | None = None  # of the HTTP server, while it runs
         self.tally = Tally(config.definitions, config.sites)
+        self.predictor = Predictor(config)
         self.watch = PassWatch()
         self.planner = Planner(config)
         self.supply = Supply(config)
@@ -183,14 +185,11 @@ class Daemon:
         while True:
             start = datetime.now(UTC) - LOOK_BACK
             end = start + LOOK_BACK + timedelta(hours=settings.horizon_h)
-            found: list[Pass] = []
             self.supply.changed.clear()
-            elements = self.supply.elements
-            for site in self.config.sites.values():
-                beat()
-                found += await asyncio.to_thread(find_passes, elements, site, start, end)
+            predicted = await self.predictor.predict(self.supply.elements, start, end, beat)
+            found = predicted.passes
             self.supply.tell_shift(self.watch.passes, found)
-            self.watch.passes = tuple(found)
+            self.watch.passes, self.watch.aos_uncertainty_s = found, predicted.aos_uncertainty_s
             self._predicted = True
             numbers: Sequence[int] = ()
             led = self.leadership.leads
