@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from groundstation.archive.contacts import commitments, last_contacts
 from groundstation.archive.queries import Reader
 from groundstation.archive.writer import ArchiveUnavailableError, Writer
-from groundstation.config import Config, StationSettings
+from groundstation.config import Config
 from groundstation.monitor.health import ContactHealth, PlanHealth
 from groundstation.orbit.contacts import Commitment, Contact, ContactRules, Plan, Skip, choose_contacts, commit
 from groundstation.orbit.passes import Pass
+from groundstation.settings import StationSettings
 from groundstation.telemetry.moments import microseconds
 from groundstation.watch import clock
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.table import Table
 
-from groundstation.config import HttpSettings
 from groundstation.monitor.http import url_of
 from groundstation.pass_list import console
+from groundstation.settings import HttpSettings
 
 TIMEOUT_S = 5.0
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from groundstation.config import INSTALLED, ArchiveSettings, ConfigError, absolute, load_config
+from groundstation.config import INSTALLED, ConfigError, absolute, load_config
+from groundstation.settings import ArchiveSettings
 from tests.parts.config_files import DEFINITION, ELEMENTS, SETTINGS, write_files
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from groundstation.cli import parser
-from groundstation.config import Settings
+from groundstation.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
