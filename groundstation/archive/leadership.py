@@ -42,6 +42,7 @@ class Leadership:
         self._connection: Connection | None = None
         self._proved: float | None = None  # when the server last said that the lock is ours
         self._told = False  # what the log last said
+        self._reached = True  # the server, when last asked
 
     @property
     def leads(self) -> bool:
@@ -78,8 +79,11 @@ class Leadership:
             asked = time.monotonic()
             query = "SELECT true" if self._proved is not None else f"SELECT pg_try_advisory_lock({LOCK})"
             self._proved = asked if self._connection.exec_driver_sql(query).scalar() else None
+            self._reached = True
         except FAILURES as error:
-            log.warning("cannot ask who leads: %s", one_line(error))
+            if self._reached:
+                log.warning("cannot ask who leads: %s", one_line(error))
+            self._reached = False
             self._drop()
 
     def _drop(self) -> None:

@@ -247,8 +247,12 @@ def vacuum_file(cursor: sqlite3.Cursor, *, full: bool) -> None:
 
 
 def free_pages(cursor: sqlite3.Cursor, most: int) -> bool:
-    """Give up to `most` free pages of a SQLite file back, and return whether there are more."""
-    cursor.execute(f"PRAGMA incremental_vacuum({most})").fetchall()
+    """Give up to `most` free pages of a SQLite file back, and return whether there are more.
+
+    Commits what went before: the statement answers once a page, and only `executescript`, which begins with a commit,
+    listens to the end; `execute` would give back a single page.
+    """
+    cursor.executescript(f"PRAGMA incremental_vacuum({most})")
     mode, left = (cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("auto_vacuum", "freelist_count"))
     return bool(mode == INCREMENTAL and left)  # a file that another program made may have no such mode
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select
 
 from groundstation.archive.columns import Time
 from groundstation.archive.engine import sqlite_cursor
+from groundstation.archive.maintenance import free_pages
 from groundstation.archive.rows import HOUR_US
 from groundstation.archive.settings import RetentionSettings
 from groundstation.archive.tables import packet
@@ -92,8 +93,4 @@ def free_some(connection: Connection) -> bool:
     """Give some free pages of a SQLite file back and return whether there are more; PostgreSQL does so by itself."""
     if connection.dialect.name != "sqlite":
         return False
-    cursor = sqlite_cursor(connection)
-    (before,) = cursor.execute("PRAGMA freelist_count").fetchone()
-    cursor.execute(f"PRAGMA incremental_vacuum({FREE_PAGES})").fetchall()
-    (left,) = cursor.execute("PRAGMA freelist_count").fetchone()
-    return bool(0 < left < before)
+    return free_pages(sqlite_cursor(connection), FREE_PAGES)
