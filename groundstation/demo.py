@@ -119,7 +119,7 @@ async def show(console: Console, daemon: Daemon, broker: str, stopping: asyncio.
     if console.is_terminal:
         with Live(console=console, screen=False, auto_refresh=False) as live:
             while not await passes_by(stopping, SCREEN_EVERY_S):
-                live.update(screen(daemon, SATELLITE, broker), refresh=True)
+                live.update(screen(daemon, SATELLITE, broker, console.height), refresh=True)
         return
     print_passes(console, daemon, datetime.now(UTC))
     console.print(f"broker: {broker}; metrics: {daemon.url}/metrics", soft_wrap=True)
@@ -140,7 +140,9 @@ def conclude(console: Console, daemon: Daemon, keep: Path | None, aos: datetime)
     """Print the summary and return the exit status: 0 only if the equation holds and nothing is in flight."""
     (link,) = daemon.health().links
     whole = link.imbalance() == 0 and link.in_flight == 0
-    console.print(f"[bold]{equation(link)}[/]  {'every packet is accounted for' if whole else 'DOES NOT BALANCE'}")
+    console.print(
+        f"[bold]{equation(link)}[/]  {'every packet is accounted for' if whole else 'DOES NOT BALANCE'}", soft_wrap=True
+    )
     if keep is not None:
         recording = keep / "pass.gspass"
         record_pass(daemon.config, f"{SATELLITE}@{aos + timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}", recording)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console, Group, RenderableType
-from rich.panel import Panel
 from rich.progress_bar import ProgressBar
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
@@ -16,7 +16,7 @@ from groundstation.pass_list import as_table
 from groundstation.tally import Latest
 from groundstation.telemetry.definition import Definition
 from groundstation.telemetry.packet import Level
-from groundstation.watch import clock, is_active
+from groundstation.watch import clock
 
 STYLES = {
     Level.IN_LIMITS: "green",
@@ -27,33 +27,43 @@ STYLES = {
     Level.SEVERE: "bold red",
 }
 PASSES_SHOWN = 8
+VALUES_IN_LINE = 4
+FIXED_LINES = 13  # of the screen, beside the passes and the values
 
 
-def screen(daemon: Daemon, satellite: str, broker: str) -> RenderableType:
-    """Return the whole state as one screen: passes, the pass under way, the counts, the latest values."""
+def screen(daemon: Daemon, satellite: str, broker: str, height: int) -> RenderableType:
+    """Return the whole state as one screen of at most `height` lines: passes, progress, counts, latest values."""
     now = datetime.now(UTC)
     health = daemon.health()
     (link,) = health.links
-    title = Text.assemble(("groundstation demo", "bold"), f"   {now:%Y-%m-%d %H:%M:%S} UTC   broker: {broker}")
-    return Group(
-        title,
-        Text(f"metrics  {daemon.url}/metrics      page  {daemon.url}/", style="cyan"),
-        Panel(passes_table(daemon, now), title="next passes", title_align="left"),
-        Panel(pass_progress(daemon, now), title="pass under way", title_align="left"),
-        Panel(counts(link, health), title="packets", title_align="left"),
-        Panel(
-            values_table(daemon.tally.satellites[satellite].latest, daemon.config.definitions[satellite]),
-            title="latest values",
-            title_align="left",
-        ),
+    values = values_table(daemon.tally.satellites[satellite].latest, daemon.config.definitions[satellite])
+    below = Group(
+        heading("pass under way"),
+        pass_progress(daemon, now),
+        heading("packets"),
+        counts(link, health),
+        heading("latest values"),
+        values,
         Text("Ctrl-C ends the demo with a summary", style="dim"),
+    )
+    lines_below = FIXED_LINES + (values.row_count if isinstance(values, Table) else 1)
+    return Group(
+        Text.assemble(("groundstation demo", "bold"), f"   {now:%Y-%m-%d %H:%M:%S} UTC   broker: {broker}"),
+        Text(f"metrics {daemon.url}/metrics   page {daemon.url}/", style="cyan", no_wrap=True),
+        heading("next passes"),
+        passes_table(daemon, now, min(max(height - lines_below, 1), PASSES_SHOWN)),
+        below,
     )
 
 
-def passes_table(daemon: Daemon, now: datetime) -> RenderableType:
+def heading(text: str) -> Rule:
+    return Rule(text, align="left", style="dim")
+
+
+def passes_table(daemon: Daemon, now: datetime, most: int) -> RenderableType:
     upcoming = daemon.watch.upcoming(now)
-    table = as_table(upcoming[:PASSES_SHOWN], names_of(daemon), daemon.watch.aos_uncertainty_s)
-    more = len(upcoming) - PASSES_SHOWN
+    table = as_table(upcoming[:most], names_of(daemon), daemon.watch.aos_uncertainty_s)
+    more = len(upcoming) - most
     return Group(table, Text(f"and {more} more in the next 24 h", style="dim")) if more > 0 else table
 
 
@@ -66,21 +76,26 @@ def names_of(daemon: Daemon) -> dict[str, str]:
 
 
 def pass_progress(daemon: Daemon, now: datetime) -> RenderableType:
-    lines: list[RenderableType] = []
     for this, _ in daemon.watch.active():
         if this.aos and this.los:
             bar = Table.grid(padding=(0, 2))
             bar.add_row(
-                names_of(daemon)[this.satellite],
-                ProgressBar(total=(this.los - this.aos).total_seconds(), completed=since(this.aos, now), width=30),
-                f"{since(this.aos, now):.0f} s, LOS {clock(this.los)}, up to {this.max_elevation_deg:.0f}°",
+                this.satellite,
+                ProgressBar(total=since(this.aos, this.los), completed=since(this.aos, now), width=24),
+                f"{progress(this, now)}, LOS {clock(this.los)}, up to {this.max_elevation_deg:.0f}°",
             )
-            lines.append(bar)
-    if not lines:
-        coming = next((p for p in daemon.watch.upcoming(now) if p.aos and p.aos > now), None)
-        wait = f"none; next AOS in {since(now, coming.aos):.0f} s" if coming and coming.aos else "none"
-        return Text(wait, style="dim")
-    return Group(*lines)
+            return bar
+    coming = next((p for p in daemon.watch.upcoming(now) if p.aos and p.aos > now), None)
+    if coming is None or coming.aos is None:
+        return Text("none", style="dim")
+    return Text(f"none; {coming.satellite} rises in {since(now, coming.aos):.0f} s", style="dim")
+
+
+def progress(this: Pass, now: datetime) -> str:
+    """Return how far a pass has come, as `41 s of 544 s`."""
+    assert this.aos is not None
+    assert this.los is not None
+    return f"{since(this.aos, now):.0f} s of {since(this.aos, this.los):.0f} s"
 
 
 def since(start: datetime, end: datetime) -> float:
@@ -105,7 +120,7 @@ def balance(link: LinkHealth) -> str:
     return "[red]does not balance[/]" if link.imbalance() else "[green]balances[/]"
 
 
-def values_table(latest: Mapping[str, Latest], definition: Definition) -> RenderableType:
+def values_table(latest: Mapping[str, Latest], definition: Definition) -> Text | Table:
     if not latest:
         return Text("none yet", style="dim")
     units = {p.name: p.unit or "" for packet in definition.packets for p in packet.parameters}
@@ -125,21 +140,19 @@ def shown(entry: Latest) -> str:
 
 
 def level_of(entry: Latest) -> str:
-    return entry.level.name.lower() if entry.level else ""
+    """Return the level in a word, for whom colour tells nothing; "ok" is in limits."""
+    return entry.level.name.lower() if entry.level else "ok"
 
 
 def plain_line(daemon: Daemon, satellite: str, now: datetime) -> str:
-    """Return the state as one line, for logs and pipes."""
+    """Return the state as one line, for logs and pipes: pass, counts, what is out of limits and some values."""
     (link,) = daemon.health().links
-    under_way = [f"{this.satellite} until {clock(this.los)}" for this in daemon.watch.passes if is_active(this, now)]
-    where = f"pass of {', '.join(under_way)}" if under_way else "no pass"
-    out = [
-        f"{name} {shown(entry)} {level_of(entry)}"
-        for name, entry in daemon.tally.satellites[satellite].latest.items()
-        if entry.level
-    ]
-    limits = f"; out of limits: {', '.join(out)}" if out else ""
-    return f"{now:%H:%M:%S}Z {where}; {equation(link)}{limits}"
+    active = [f"{this.satellite} {progress(this, now)}" for this, _ in daemon.watch.active() if this.aos and this.los]
+    where = f"pass of {', '.join(active)}" if active else "no pass"
+    latest = daemon.tally.satellites[satellite].latest
+    worst = sorted(latest.items(), key=lambda item: -item[1].level)[:VALUES_IN_LINE]
+    values = ", ".join(f"{name} {shown(entry)} {level_of(entry)}" for name, entry in worst)
+    return f"{now:%H:%M:%S}Z {where}; {equation(link)}" + (f"; {values}" if values else "")
 
 
 def equation(link: LinkHealth) -> str:

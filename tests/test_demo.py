@@ -67,7 +67,7 @@ async def shown(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shown
     process = await start("--duration", "40", "--keep", kept)
     output = await until(process, "metrics: http://")
     url = output.rpartition("metrics: ")[2].removesuffix("/metrics\n")
-    output += await until(process, "pass of demo-sat until")
+    output += await until(process, "pass of demo-sat ")
     async with prometheus(tmp_path_factory.mktemp("prometheus"), url) as server:
         await server.until("sum(groundstation_messages_rejected_total) > 0 and on () count_over_time(up[1m]) >= 7")
         [board] = DASHBOARDS
