@@ -33,7 +33,6 @@ from groundstation.monitor.http import serve
 from groundstation.pass_calendar import read_calendar
 from groundstation.pipeline import Inbox, record
 from groundstation.planning import Planner
-from groundstation.stations import Stations
 from groundstation.prediction import Predictor
 from groundstation.stations import Stations
 from groundstation.supply import Supply

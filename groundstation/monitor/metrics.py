@@ -64,8 +64,8 @@ def per_satellite(read: Callable[[SatelliteHealth], float | None]) -> Callable[[
     return lambda health: present(((one.satellite,), read(one)) for one in health.satellites)
 
 
-def per_pass(read: Callable[[PassHealth], float]) -> Callable[[Health], Samples]:
-    return lambda health: [((one.satellite, one.station), read(one)) for one in nearest_passes(health.passes)]
+def per_pass(read: Callable[[PassHealth], float | None]) -> Callable[[Health], Samples]:
+    return lambda health: present(((one.satellite, one.station), read(one)) for one in nearest_passes(health.passes))
 
 
 def of_archive(read: Callable[[ArchiveHealth], float | None]) -> Callable[[Health], Samples]:
@@ -256,6 +256,9 @@ METRICS: tuple[Metric, ...] = (
            per_pass(lambda one: one.los_us / 1e6)),
     Metric("pass_max_elevation_degrees", "gauge", PASS, "Greatest elevation of the pass under way, or of the next.",
            per_pass(lambda one: one.max_elevation_deg)),
+    Metric("pass_aos_uncertainty_seconds", "gauge", PASS,
+           "How early or late that predicted rise may be, nine times of ten.",
+           per_pass(lambda one: one.aos_uncertainty_s)),
     Metric("pass_packets", "gauge", PASS, "Packets stored since AOS; 0 between passes.",
            per_pass(lambda one: one.packets)),
     Metric("contact_active", "gauge", PASS, "1 while the station's antenna is the satellite's.",

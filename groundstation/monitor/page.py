@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from math import ceil
 
 from groundstation.monitor.health import Health, SatelliteHealth, StationHealth
 from groundstation.telemetry.moments import moment_of
@@ -59,13 +60,20 @@ def passes(health: Health) -> str:
             escape(one.station),
             when(active=one.active, start_us=one.aos_us, end_us=one.los_us, now_us=health.now_us),
             clock(one.aos_us),
+            margin(one.aos_uncertainty_s),
             clock(one.los_us),
             number(f"{one.max_elevation_deg:.1f}°"),
             number(f"{one.packets:,}" if one.active else "–"),
         ]
         for one in sorted(health.passes, key=lambda one: one.aos_us)
     ]
-    return table("Passes", ["satellite", "station", "", "AOS (UTC)", "LOS (UTC)", "#max elevation", "#packets"], rows)
+    heads = ["satellite", "station", "", "AOS (UTC)", "AOS ±", "LOS (UTC)", "#max elevation", "#packets"]
+    return table("Passes", heads, rows)
+
+
+def margin(seconds: float | None) -> str:
+    """Return how early or late an AOS may be, never less than it is."""
+    return "?" if seconds is None else duration(max(ceil(seconds), 1) * 1_000_000)
 
 
 def when(*, active: bool, start_us: int, end_us: int, now_us: int) -> str:

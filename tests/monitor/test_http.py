@@ -159,6 +159,17 @@ async def test_the_page_shows_what_the_antennas_take(client: aiohttp.ClientSessi
     assert state["plans"] == [{"station": "hko", "planned": 6, "committed": 1, "skipped": {"low": 4, "conflict": 2}}]
 
 
+async def test_page_and_status_say_how_far_aos_may_be_off(client: aiohttp.ClientSession, station: Station) -> None:
+    given = station.health().passes
+    assert [one.aos_uncertainty_s for one in given] == [1.4, 2240.5]
+    station.changes["passes"] = (*given, dataclasses.replace(given[0], satellite="hk-three", aos_uncertainty_s=None))
+    _, text = await get(client, "/")
+    for cell in ("2 s", "37 min 21 s", "?"):  # never less than it is
+        assert f"<td>{cell}</td>" in text
+    shown = json.loads((await get(client, "/api/status"))[1])
+    assert [one["aos_uncertainty_s"] for one in shown["passes"]] == [1.4, 2240.5, None]
+
+
 async def test_the_page_is_safe_from_names(client: aiohttp.ClientSession, station: Station) -> None:
     hostile = "<script>alert(1)</script>"
     station.changes |= {

@@ -134,6 +134,13 @@ def test_several_passes_of_one_satellite_are_one_series_the_earliest() -> None:
     assert one(health, "pass_max_elevation_degrees", satellite="s", station="x") == 80
 
 
+def test_an_uncertainty_that_nobody_can_tell_has_no_sample() -> None:
+    known, unknown = PassHealth("s", "x", False, 0, 1, 10, 0, 2.5), PassHealth("t", "x", False, 0, 1, 10)
+    health = dataclasses.replace(health_at(LATER, START), passes=(known, unknown))
+    assert one(health, "pass_aos_uncertainty_seconds", satellite="s", station="x") == 2.5
+    assert render(health)[0].count(b"\ngroundstation_pass_aos_uncertainty_seconds{") == 1
+
+
 @pytest.mark.parametrize("text", ['a "quoted" one', "back\\slash", "two\nlines", "香港"])
 def test_label_values_are_escaped(text: str) -> None:
     health = dataclasses.replace(health_at(LATER, START), tasks={text: 1.0})

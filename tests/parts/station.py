@@ -125,8 +125,10 @@ def satellites(now: int, stored: int, duplicate: int) -> tuple[SatelliteHealth, 
 
 
 def passes(started: int, stored: int) -> tuple[PassHealth, ...]:
-    active = PassHealth("hk-one", "hko", True, started - 60_000_000, started + 480_000_000, 63.4, packets=stored)
-    later = PassHealth("hk-two", "hko", False, started + 2_400_000_000, started + 2_900_000_000, 17.9)
+    active = PassHealth("hk-one", "hko", True, started - 60_000_000, started + 480_000_000, 63.4, stored, 1.4)
+    later = PassHealth(
+        "hk-two", "hko", False, started + 2_400_000_000, started + 2_900_000_000, 17.9, aos_uncertainty_s=2240.5
+    )
     return active, later
 
 
