@@ -48,14 +48,14 @@ def init_command(options: argparse.Namespace) -> int:
 
 def run_command(options: argparse.Namespace) -> int:
     from groundstation.config import load_config
-    from groundstation.daemon import Daemon, stop_on_signals
+    from groundstation.daemon import STOPPED_BY_S, Daemon, stop_on_signals
 
     config = load_config(config_path(options))
     log_to_stderr(config.settings.log.level)
 
     async def run() -> None:
         stopping = asyncio.Event()
-        with stop_on_signals(stopping):
+        with stop_on_signals(stopping, STOPPED_BY_S):
             await Daemon(config).run(stopping)
 
     return report_failures(lambda: asyncio.run(run()))

@@ -44,7 +44,8 @@ from groundstation.watch import PassWatch
 
 log = logging.getLogger(__name__)
 
-DRAIN_MOST_S = 10.0  # how long a stop waits for the last commit; what is left stays with the broker
+DRAINED_BY_S = 15.0  # after the stop, the last commit is waited for no longer; what is left stays with the broker
+STOPPED_BY_S = 20.0  # after a signal, the process ends whatever hangs: well within TimeoutStopSec of the unit
 FOLLOW_EVERY_S = 0.5
 LOOK_BACK = timedelta(hours=1)  # so that a pass under way keeps its AOS
 
@@ -162,8 +163,9 @@ class Daemon:
                         sources.create_task(source.run(self.inbox, stopping), name=f"receive-{source.settings.name}")
                     await stopping.wait()
                     systemd.notify("STOPPING=1")
+                    drained_by = time.monotonic() + DRAINED_BY_S
                 self.inbox.close()
-                await self._drain(recording)
+                await self._drain(recording, drained_by - time.monotonic())
             for task in behind:
                 task.cancel()
 
@@ -171,8 +173,8 @@ class Daemon:
         self.tally.observe(fates, rejections)
         self.stations.observe(fates)
 
-    async def _drain(self, recording: asyncio.Task[None]) -> None:
-        done, _ = await asyncio.wait([recording], timeout=DRAIN_MOST_S)
+    async def _drain(self, recording: asyncio.Task[None], most_s: float) -> None:
+        done, _ = await asyncio.wait([recording], timeout=max(0.0, most_s))
         if not done:
             held = self.inbox.held().total()
             log.warning("stopping with %d messages not committed: the broker will send them again", held)
@@ -263,8 +265,12 @@ def spare_what_lasts() -> None:
 
 
 @contextmanager
-def stop_on_signals(stopping: asyncio.Event) -> Iterator[None]:
-    """Set `stopping` on the first SIGTERM or SIGINT; end the process at once on the second."""
+def stop_on_signals(stopping: asyncio.Event, leave_after_s: float | None = None) -> Iterator[None]:
+    """Set `stopping` on the first SIGTERM or SIGINT; end the process at once on the second.
+
+    With `leave_after_s` it ends so long after the first with status 0, even where a thread of it waits for a database
+    that does not answer: what was not committed was not acknowledged either.
+    """
     loop = asyncio.get_running_loop()
 
     def stop(name: str) -> None:
@@ -273,6 +279,12 @@ def stop_on_signals(stopping: asyncio.Event) -> Iterator[None]:
             os._exit(1)
         log.info("%s: draining", name)
         stopping.set()
+        if leave_after_s is not None:
+            loop.call_later(leave_after_s, leave)
+
+    def leave() -> None:
+        log.warning("not stopped after %.0f s: leaving; the broker sends again what is not committed", leave_after_s)
+        os._exit(0)
 
     caught = (signal.SIGTERM, signal.SIGINT)
     for number in caught:
