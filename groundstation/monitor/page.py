@@ -8,6 +8,7 @@ from groundstation.monitor.health import Health, SatelliteHealth, StationHealth
 from groundstation.telemetry.moments import moment_of
 
 REFRESH_S = 5
+OLD_US = 14 * 86_400 * 1_000_000  # what SGP4 is good for, and from which ElementsExpired fires
 STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:1.2rem auto;max-width:62rem;padding:0 1rem;
 color:#1c2430;background:#fff}
@@ -15,10 +16,10 @@ h1{font-size:1.35rem;margin:0 0 .2rem}h2{font-size:1.02rem;margin:1.5rem 0 .35re
 table{border-collapse:collapse;width:100%}th,td{padding:.22rem .8rem .22rem 0;text-align:left;white-space:nowrap}
 th{font-weight:600;color:#566070;border-bottom:1px solid #ccd3dc}td{border-bottom:1px solid #eef1f4}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}section{overflow-x:auto}
-.good{color:#11692f}.bad{color:#a8141c;font-weight:600}.dim{color:#566070}
+.good{color:#11692f}.bad{color:#a8141c;font-weight:600}.old{color:#8a5200}.dim{color:#566070}
 .state{padding:.5rem .8rem;border-left:5px solid;background:#f5f7f9}ul{margin:.2rem 0 0;padding-left:1.2rem}
 @media(prefers-color-scheme:dark){body{color:#dde3ea;background:#14181e}th{color:#98a4b3;border-color:#39424e}
-td{border-color:#252c35}.state{background:#1c222a}.good{color:#63c883}.bad{color:#ff8a8a}.dim{color:#98a4b3}a{color:#8ab8ff}}
+td{border-color:#252c35}.state{background:#1c222a}.good{color:#63c883}.bad{color:#ff8a8a}.old{color:#f0b45c}.dim{color:#98a4b3}a{color:#8ab8ff}}
 """
 
 
@@ -154,12 +155,20 @@ def satellites(health: Health) -> str:
             number(f"{one.missing:,}"),
             ago(one.last_received_at_us, health.now_us),
             limits(one),
-            f"{duration(health.now_us - epochs[one.satellite])} old" if one.satellite in epochs else "none",
+            elements_age(epochs.get(one.satellite), health.now_us),
         ]
         for one in health.satellites
     ]
     heads = ["satellite", "#stored", "#duplicate", "#missing", "last heard", "out of limits", "elements"]
     return table("Satellites", heads, rows)
+
+
+def elements_age(epoch_us: int | None, now_us: int) -> str:
+    if epoch_us is None:
+        return "none"
+    age_us = now_us - epoch_us
+    text = f"{duration(age_us)} old"
+    return f'<span class="old">{text}</span>' if age_us > OLD_US else text
 
 
 def limits(one: SatelliteHealth) -> str:

@@ -5,6 +5,7 @@ import dataclasses
 import gzip
 import html.parser
 import json
+import re
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from groundstation.monitor.health import ArchiveHealth, LinkHealth, SatelliteHealth
+from groundstation.monitor.health import ArchiveHealth, ElementsHealth, LinkHealth, SatelliteHealth
 from groundstation.monitor.http import HttpError, serve, url_of
 from tests.parts.station import Station
 
@@ -168,6 +169,18 @@ async def test_page_and_status_say_how_far_aos_may_be_off(client: aiohttp.Client
         assert f"<td>{cell}</td>" in text
     shown = json.loads((await get(client, "/api/status"))[1])
     assert [one["aos_uncertainty_s"] for one in shown["passes"]] == [1.4, 2240.5, None]
+
+
+async def test_the_page_colours_elements_that_expired(client: aiohttp.ClientSession, station: Station) -> None:
+    now_us = station.health().now_us
+    ages_d = {"hk-one": 13.9, "hk-two": 14.1}
+    station.changes["elements"] = tuple(
+        ElementsHealth(slug, epoch_us=now_us - round(age * 86_400e6), source="files") for slug, age in ages_d.items()
+    )
+    station.changes["satellites"] = tuple(SatelliteHealth(slug) for slug in ages_d)
+    _, text = await get(client, "/")
+    assert re.findall(r'<span class="old">(\d+) d', text) == ["14"]
+    assert re.findall(r"<td>(\d+) d \d+ h old", text) == ["13"]
 
 
 async def test_the_page_is_safe_from_names(client: aiohttp.ClientSession, station: Station) -> None:
