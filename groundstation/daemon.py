@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 from groundstation import __version__
 from groundstation.archive.leadership import Leadership
@@ -48,13 +47,6 @@ DRAINED_BY_S = 15.0  # after the stop, the last commit is waited for no longer; 
 STOPPED_BY_S = 20.0  # after a signal, the process ends whatever hangs: well within TimeoutStopSec of the unit
 FOLLOW_EVERY_S = 0.5
 LOOK_BACK = timedelta(hours=1)  # so that a pass under way keeps its AOS
-
-
-class Source(Protocol):
-    """Where messages come from: a broker or a recording."""
-
-    async def run(self, inbox: Inbox, stopping: asyncio.Event) -> None:
-        """Put messages into `inbox` until `stopping`, then return once they have been acknowledged."""
 
 
 class Daemon:
@@ -160,7 +152,8 @@ class Daemon:
                 )
                 async with asyncio.TaskGroup() as sources:
                     for source in self.sources:
-                        sources.create_task(source.run(self.inbox, stopping), name=f"receive-{source.settings.name}")
+                        name = f"receive-{source.settings.name}"
+                        sources.create_task(source.run(self.inbox, stopping, self._beat(name)), name=name)
                     await stopping.wait()
                     systemd.notify("STOPPING=1")
                     drained_by = time.monotonic() + DRAINED_BY_S

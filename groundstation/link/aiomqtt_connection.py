@@ -26,6 +26,8 @@ from groundstation.link.connection import (
     CLOSE_S,
     CONNECT_S,
     LARGEST_PACKET,
+    SIGN_S,
+    Beat,
     Deliver,
     LinkError,
     Subscription,
@@ -179,9 +181,9 @@ class AiomqttConnection:
     def unsubscribe(self, topic_filter: str) -> None:
         self._paho.unsubscribe(topic_filter)
 
-    async def watch(self) -> NoReturn:
+    async def watch(self, beat: Beat) -> NoReturn:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_alive(), name="keep alive")
+            tasks.create_task(self._keep_alive(beat), name="keep alive")
             tasks.create_task(self._until_broken(), name="until broken")
             try:
                 async for _ in self._client.messages:  # never yields, since on_message is ours: it ends by raising
@@ -277,7 +279,7 @@ class AiomqttConnection:
         await self._broken
         raise AssertionError
 
-    async def _keep_alive(self) -> NoReturn:
+    async def _keep_alive(self, beat: Beat) -> NoReturn:
         """Ping at half the agreed interval, and judge the broker's silence.
 
         paho's own keep-alive takes a paused connection for a dead one, since it does not see the answers that wait
@@ -285,7 +287,8 @@ class AiomqttConnection:
         """
         interval_s = self._paho.keepalive or 60
         while True:
-            await asyncio.sleep(interval_s / 2)
+            beat()
+            await asyncio.sleep(min(SIGN_S, interval_s / 2))
             if not self._paused and self._loop.time() - self._heard_at > interval_s:
                 raise LinkError(Trouble.TIMEOUT, f"nothing heard for {interval_s} s")
             self._ping()

@@ -17,9 +17,13 @@ from typing import NoReturn, Protocol
 from groundstation.link.settings import LinkSettings
 
 CONNECT_S = 10.0  # for name, TCP, TLS and the broker's answer together
+SIGN_S = 30.0  # the longest that a connection gives no sign of life, whatever its keep-alive
 CLOSE_S = 3.0  # for the broker to read our last acknowledgements and hang up
 LARGEST_PACKET = 1 << 20  # advertised to MQTT 5 brokers; sixteen times the longest payload that is decoded
 WINDOW_BYTES = 64 << 20  # unacknowledged payload bytes in memory before reading pauses
+
+Beat = Callable[[], None]
+"""Called whenever a task has made progress."""
 
 Deliver = Callable[[str, bytes, int, bool, Callable[[], None]], None]
 """Takes topic, payload, QoS, retained and the message's acknowledgement."""
@@ -74,8 +78,11 @@ class Connection(Protocol):
     def unsubscribe(self, topic_filter: str) -> None:
         """Ask for no more of a filter that an earlier configuration left in the session."""
 
-    async def watch(self) -> NoReturn:
-        """Keep the connection alive; raises LinkError once it is lost, and what `deliver` raised, which is a bug."""
+    async def watch(self, beat: Beat) -> NoReturn:
+        """Keep the connection alive, with a `beat` at least every SIGN_S.
+
+        Raises LinkError once it is lost, and what `deliver` raised, which is a bug.
+        """
 
     def pause(self) -> None:
         """Read nothing more: at most the message being delivered still comes."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from groundstation.link.aiomqtt_connection import V5, V311, AiomqttConnection
-from groundstation.link.connection import Connection, Deliver, LinkError, Subscription, Trouble
+from groundstation.link.connection import SIGN_S, Beat, Connection, Deliver, LinkError, Subscription, Trouble
 from groundstation.link.settings import LinkSettings
 from groundstation.telemetry.packet import Message
 
@@ -86,6 +86,7 @@ class MqttSource:
         self._full = asyncio.Event()  # wakes the task that waits for room
         self._connection: Connection | None = None
         self._inbox: Inbox
+        self._beat: Beat
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
@@ -95,15 +96,16 @@ class MqttSource:
             Subscription(f"{prefix}/+/status", retained_each_time=True),
         )
 
-    async def run(self, inbox: Inbox, stopping: asyncio.Event) -> None:
+    async def run(self, inbox: Inbox, stopping: asyncio.Event, beat: Beat = lambda: None) -> None:
         """Deliver messages until `stopping`, through as many connections as it takes.
 
         At a stop nothing more is read; what was delivered is waited for (`DRAIN_S` at most) and acknowledged, so
-        whoever empties the inbox must go on until this returns. The session stays with the broker.
+        whoever empties the inbox must go on until this returns. The session stays with the broker. `beat` is called
+        whenever there was progress, the waiting for a broker or for room included.
         """
-        self._inbox = inbox
+        self._inbox, self._beat = inbox, beat
         delay_s = RETRY_FIRST_S
-        while await unless(stopping, inbox.room()):
+        while await unless(stopping, self._room()):
             began, connects = time.monotonic(), self.connects
             try:
                 await self._serve(stopping)
@@ -114,6 +116,16 @@ class MqttSource:
             # Jitter, so that a broker that comes back is not met by all its clients at once.
             await unless(stopping, asyncio.sleep(delay_s * random.uniform(0.5, 1)))  # noqa: S311  # not a secret
             delay_s = min(delay_s * 2, RETRY_MOST_S)
+
+    async def _room(self) -> None:
+        """Wait for room in the inbox; how long it is wanting is the pipeline's concern."""
+        waiting = asyncio.ensure_future(self._inbox.room())
+        try:
+            while not waiting.done():
+                self._beat()
+                await asyncio.wait((waiting,), timeout=SIGN_S)
+        finally:
+            waiting.cancel()
 
     async def _serve(self, stopping: asyncio.Event) -> None:
         """Use one connection until it is lost (raises LinkError) or until `stopping`."""
@@ -142,7 +154,7 @@ class MqttSource:
         async with asyncio.TaskGroup() as tasks:
             name = self.settings.name
             working = [
-                tasks.create_task(connection.watch(), name=f"{name}: watch"),
+                tasks.create_task(connection.watch(self._beat), name=f"{name}: watch"),
                 tasks.create_task(self._subscribe(connection), name=f"{name}: subscribe"),
                 tasks.create_task(self._resume(connection), name=f"{name}: resume"),
             ]

@@ -19,6 +19,8 @@ from groundstation.link.connection import (
     CLOSE_S,
     CONNECT_S,
     LARGEST_PACKET,
+    SIGN_S,
+    Beat,
     Deliver,
     LinkError,
     Subscription,
@@ -91,10 +93,11 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
     def unsubscribe(self, topic_filter: str) -> None:
         self._write(mqtt5.UnsubscribePacket(UNSUBSCRIBE_ID, [topic_filter]).write())
 
-    async def watch(self) -> NoReturn:
+    async def watch(self, beat: Beat) -> NoReturn:
         """Ping at half the agreed interval, judge the broker's silence, and raise once the connection is lost."""
         while True:
-            done, _ = await asyncio.wait((self._lost,), timeout=self._keepalive_s / 2)
+            beat()
+            done, _ = await asyncio.wait((self._lost,), timeout=min(SIGN_S, self._keepalive_s / 2))
             if done:
                 raise self._lost.result()
             if not self._paused and self._loop.time() - self._heard_at > self._keepalive_s:

@@ -7,6 +7,8 @@ stands there as 0 (each packet of each definition, each reason to disconnect), s
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from groundstation.monitor.systemd import STUCK_S, stuck
+
 
 @dataclass(frozen=True, slots=True)
 class LinkHealth:
@@ -149,4 +151,4 @@ class Health:
         found += [f"link {link.name} does not balance by {link.imbalance()}" for link in self.links if link.imbalance()]
         if not self.archive.up:
             found.append("the archive cannot be written")
-        return found
+        return found + [f"no progress: {task}" for task in stuck(self.tasks, STUCK_S)]
