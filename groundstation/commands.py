@@ -51,6 +51,7 @@ def run_command(options: argparse.Namespace) -> int:
     from groundstation.daemon import STOPPED_BY_S, Daemon, stop_on_signals
 
     config = load_config(config_path(options))
+    refuse_faults(config)
     log_to_stderr(config.settings.log.level)
 
     async def run() -> None:
@@ -66,6 +67,7 @@ def check_command(options: argparse.Namespace) -> int:
 
     path = config_path(options)
     config = load_config(path)
+    refuse_faults(config, absences=True)
     settings = config.settings
     print(
         f"{path}: good. {len(settings.stations)} stations, {len(settings.links)} links, "
@@ -297,7 +299,7 @@ def status_command(options: argparse.Namespace) -> int:
 
 
 def report_failures(action: Callable[[], None]) -> int:
-    """Run `action`; what went wrong outside of us is one line on stderr and status 1."""
+    """Run `action`; what went wrong outside of us is one line on stderr, and status 1 where trying again may help."""
     from groundstation.archive.migrate import ArchiveVersionError
     from groundstation.archive.url import UrlError
     from groundstation.archive.writer import ArchiveUnavailableError
@@ -332,8 +334,19 @@ def report_failures(action: Callable[[], None]) -> int:
         if not all(isinstance(leaf, known) for leaf in leaves):
             raise
         print("\n".join(f"groundstation: {leaf}" for leaf in leaves), file=sys.stderr)
-        return FAILED
+        # No restart makes a URL right or an archive older: the unit stays failed with 2.
+        return ASKED_WRONGLY if any(isinstance(leaf, (UrlError, ArchiveVersionError)) for leaf in leaves) else FAILED
     return 0
+
+
+def refuse_faults(config: "Config", *, absences: bool = False) -> None:
+    """Raise ConfigError where a daemon could not do its work, with `absences` also where something is away for now."""
+    from groundstation.config import ConfigError
+    from groundstation.preflight import absent_directory, faults
+
+    away = absent_directory(config) if absences else None
+    if found := [*faults(config), *([away] if away else [])]:
+        raise ConfigError(found)
 
 
 def config_in_service(options: argparse.Namespace) -> "Config":

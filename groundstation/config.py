@@ -62,6 +62,7 @@ def load_config(path: Path) -> Config:
     settings = absolute(read_settings(path), path.resolve().parent)
     problems = [f"{path}: {line}" for line in (*clashes(settings), *bad_archive(settings))]
     definitions = read_definitions(settings.satellites, problems)
+    problems += doubly_claimed(definitions, settings.satellites)
     if definitions:
         problems += [f"{path}: {line}" for line in source_faults(settings.element_sources, definitions.values())]
     element_sets = read_elements(settings.elements, problems)
@@ -141,20 +142,20 @@ def clashes(settings: Settings) -> list[str]:
         ("element_sources[].name", [source.name for source in settings.element_sources]),
     ):
         lines += [f'{key}: found "{name}" twice, expected each once' for name, n in Counter(names).items() if n > 1]
-    for number, source in enumerate(settings.element_sources):
-        if source.password_file is not None and not os.access(source.password_file, os.R_OK):
-            where = f"element_sources[{number}].password_file"
-            lines.append(f"{where}: found {source.password_file}, expected a file that can be read")
+    sessions = Counter((link.client_id, link.host.lower(), link.port) for link in settings.links)
+    for (client_id, host, port), links in sessions.items():
+        if links > 1:  # the broker would throw out the one whenever the other connects
+            lines.append(f'links[].client_id: found "{client_id}" twice on {host}:{port}, expected each once')
     for number, station in enumerate(settings.stations):
         try:
             station.site()
         except ValueError as error:
             lines.append(f"stations[{number}]: {error}")
     for number, link in enumerate(settings.links):
-        for key in ("password_file", "tls_ca_file", "tls_certificate_file", "tls_key_file"):
+        for key in ("tls_ca_file", "tls_certificate_file", "tls_key_file"):
             file: Path | None = getattr(link, key)
-            if file is not None and not os.access(file, os.R_OK):
-                lines.append(f"links[{number}].{key}: found {file}, expected a file that can be read")
+            if file is not None and not link.tls:  # all would go in plain text
+                lines.append(f"links[{number}].{key}: found {file} without tls, expected tls = true")
         if (link.tls_certificate_file is None) != (link.tls_key_file is None):
             lines.append(f"links[{number}].tls_key_file: expected together with tls_certificate_file, found one alone")
     return lines
@@ -213,6 +214,20 @@ def read_definitions(directory: Path, problems: list[str]) -> dict[str, Definiti
         else:
             definitions[definition.slug] = definition
     return definitions
+
+
+def doubly_claimed(definitions: Mapping[str, Definition], directory: Path) -> list[str]:
+    """Return a line for each catalogue number that is surely one satellite's and stands with another one too.
+
+    Two may share candidates: objects of one launch, of which nobody yet knows which is which.
+    """
+    sure = {one.norad_ids[0]: slug for slug, one in definitions.items() if len(one.norad_ids) == 1}
+    return [
+        f"{directory / slug}.toml: norad_ids: found {number}, which is that of {sure[number]}, expected another"
+        for slug, one in definitions.items()
+        for number in one.norad_ids
+        if sure.get(number, slug) != slug
+    ]
 
 
 def read_elements(directory: Path, problems: list[str]) -> list[Elements]:

@@ -84,12 +84,12 @@ def test_a_good_configuration_has_its_paths_absolute_and_its_elements_named(tmp_
         ),
         (
             'name = "mqtt"',
-            'name = "mqtt"\npassword_file = "nowhere"',
-            "groundstation.toml: links[0].password_file: found nowhere, expected a file that can be read",
+            'name = "mqtt"\ntls_ca_file = "ca.pem"',
+            "groundstation.toml: links[0].tls_ca_file: found ca.pem without tls, expected tls = true",
         ),
         (
             'name = "mqtt"',
-            'name = "mqtt"\ntls_key_file = "groundstation.toml"',
+            'name = "mqtt"\ntls = true\ntls_key_file = "groundstation.toml"',
             "groundstation.toml: links[0].tls_key_file: expected together with tls_certificate_file",
         ),
         ("[[stations]]", 'satellites = "none"\n[[stations]]', "none: expected a directory with one definition"),
@@ -127,6 +127,38 @@ def test_faults_in_several_files_are_all_told_at_once(tmp_path: Path) -> None:
 def test_a_definition_is_named_as_its_file(tmp_path: Path) -> None:
     (only,) = lines_of(write_files(tmp_path, definition=DEFINITION.replace('slug = "one-sat"', 'slug = "two-sat"')))
     assert only.startswith('satellites/one-sat.toml: slug: found "two-sat", expected "one-sat"')
+
+
+def test_a_client_id_may_stand_twice_on_different_brokers_alone(tmp_path: Path) -> None:
+    links = "\n".join(
+        f'[[links]]\nname = "link-{n}"\nclient_id = "one"\nhost = "{host}"\n' for n, host in enumerate("aAb")
+    )
+    (only,) = lines_of(write_files(tmp_path, settings=links + SETTINGS))
+    assert only == 'groundstation.toml: links[].client_id: found "one" twice on a:1883, expected each once'
+
+
+@pytest.mark.parametrize(
+    ("numbers", "slugs"),
+    [("[61231]", ["one-sat"]), ("[61231, 61232]", ["two-sat"]), ("[61232]", [])],
+)
+def test_a_number_that_is_surely_one_satellite_s_is_no_other_one_s(
+    tmp_path: Path, numbers: str, slugs: list[str]
+) -> None:
+    path = write_files(tmp_path)
+    two = DEFINITION.replace("one-sat", "two-sat").replace("[61231]", numbers)
+    (tmp_path / "satellites" / "two-sat.toml").write_text(two)
+    expected = {
+        "one-sat": "satellites/one-sat.toml: norad_ids: found 61231, which is that of two-sat, expected another",
+        "two-sat": "satellites/two-sat.toml: norad_ids: found 61231, which is that of one-sat, expected another",
+    }
+    assert (lines_of(path) if slugs else load_config(path) and []) == [expected[slug] for slug in slugs]
+
+
+def test_two_satellites_of_one_launch_may_share_candidates(tmp_path: Path) -> None:
+    path = write_files(tmp_path, definition=DEFINITION.replace("[61231]", "[61231, 61232]"))
+    two = DEFINITION.replace("one-sat", "two-sat").replace("[61231]", "[61231, 61232]")
+    (tmp_path / "satellites" / "two-sat.toml").write_text(two)
+    assert [one.name for one in load_config(path).elements] == ["one-sat", "two-sat"]
 
 
 def test_a_missing_or_binary_file_is_one_line(tmp_path: Path) -> None:

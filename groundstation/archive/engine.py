@@ -12,7 +12,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
 from groundstation.archive.columns import decode_json, encode_json
-from groundstation.archive.url import check_url, with_password
+from groundstation.archive.url import UrlError, check_url, with_password
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +52,16 @@ def open_engine(
 ) -> Engine:
     """Return an engine on the archive that keeps up to `keep` idle connections; nothing is opened before it is used.
 
+    Raises UrlError, and ArchiveUnavailableError where the password cannot be read: some commands do without.
+
     A SQLite connection that writes begins each transaction with BEGIN IMMEDIATE, so that it waits for the lock there
     and never fails half-way. Only with `create` it makes a file: a writer that finds none must not begin an empty one.
     """
-    address = with_password(check_url(url), password_file)
+    address = check_url(url)
+    try:
+        address = with_password(address, password_file)
+    except UrlError as error:
+        raise ArchiveUnavailableError(f"{address}: {error}") from error
     kept: dict[str, Any] = {"poolclass": NullPool}
     if keep:
         kept = {"poolclass": QueuePool, "pool_size": keep, "pool_pre_ping": True}

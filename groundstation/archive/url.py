@@ -3,6 +3,7 @@
 sqlite:///relative/or//absolute/path.db      postgresql://user@host:5432/name?sslmode=verify-full
 """
 
+from importlib import import_module
 from pathlib import Path
 
 from sqlalchemy import URL, make_url
@@ -30,12 +31,22 @@ def check_url(text: str) -> URL:
     if url.password is not None or any(secret in url.query for secret in SECRETS):
         raise UrlError("found a password in the URL, expected it in the file that password_file names")
     if kind in ("postgresql", "postgres") and driver in ("", "psycopg"):
+        need_driver()
         return url.set(drivername="postgresql+psycopg")
     if kind != "sqlite" or driver not in ("", "pysqlite"):
         raise UrlError(f'found "{url.drivername}", {EXPECTED}')
     if not url.database or url.database == ":memory:" or url.host or url.query:
         raise UrlError(f"found a SQLite URL without a plain file, {EXPECTED}")
     return url.set(drivername="sqlite")
+
+
+def need_driver() -> None:
+    """Raise UrlError where the package that speaks to PostgreSQL, or the library under it, is not installed."""
+    try:
+        import_module("psycopg")
+    except ImportError as error:
+        install = "pip install 'groundstation[postgresql]'"
+        raise UrlError(f"found a PostgreSQL server, expected psycopg to be installed: {install}") from error
 
 
 def with_password(url: URL, password_file: Path | None) -> URL:

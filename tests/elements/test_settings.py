@@ -34,7 +34,6 @@ def lines_of(directory: Path, sources: str) -> list[str]:
         (SOURCE + 'url = "ftp://x"\n', f'{AT}[0].url: found "ftp://x"'),
         (SOURCE + 'url = "https://me:secret@x"\n', f"{AT}[0].url: found "),
         (SOURCE + 'password = "x"\n', f"{AT}[0].password: unknown key, "),
-        (SOURCE + 'password_file = "none"\nusername = "me"\n', f"{AT}[0].password_file: found none, expected a file"),
         (SOURCE + 'group = "a"\n' + SOURCE + 'group = "b"\n', 'element_sources[].name: found "one" twice'),
         (SOURCE + SOURCE.replace("one", "two"), "would be asked twice, expected once"),
     ],
