@@ -15,8 +15,10 @@ import icalendar
 import msgpack
 import pytest
 
+from groundstation.config import load_config
 from groundstation.link.publisher import Outgoing, Publisher
 from groundstation.link.settings import LinkSettings
+from groundstation.orbit.ageing import aos_uncertainty_s
 from groundstation.telemetry.envelope import seal, telemetry_topic
 from tests.parts.config_files import SETTINGS, write_files
 from tests.parts.daemon_process import DaemonProcess
@@ -179,6 +181,18 @@ def test_its_calendar_has_the_passes_that_it_predicted(daemon: DaemonProcess) ->
     assert coming
     for aos in coming:
         assert min(abs(start - aos) for start in starts) <= timedelta(seconds=0.5)
+
+
+def test_it_says_how_far_the_next_aos_may_be_off(daemon: DaemonProcess) -> None:
+    daemon.start().wait_until_ready()
+    [coming] = daemon.get("/api/status")[1]["passes"]
+    [elements] = load_config(daemon.path).elements
+    seconds = aos_uncertainty_s(elements, datetime.fromisoformat(coming["aos"]))
+    assert coming["aos_uncertainty_s"] == pytest.approx(seconds)
+    with urllib.request.urlopen(f"{daemon.url()}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    [sample] = [line for line in lines if line.startswith("groundstation_pass_aos_uncertainty_seconds{")]
+    assert float(sample.split()[-1]) == pytest.approx(seconds)
 
 
 def test_a_taken_port_is_one_line_and_status_1(daemon: DaemonProcess, tmp_path: Path) -> None:

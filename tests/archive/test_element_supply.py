@@ -12,6 +12,7 @@ from groundstation.archive.element_supply import (
     last_fetches,
     refused_since,
     set_of,
+    sets_since,
     settle_fetches,
 )
 from tests.archive.places import T0, Place
@@ -35,6 +36,18 @@ async def test_the_set_that_was_admitted_last_serves_for_each_satellite_and_numb
         assert await writer.commit(set_of, "horyu-4", 57696, round(epoch_us)) == NAMED
         assert await writer.commit(set_of, "horyu-4", 57696, round(epoch_us) + 1) is None
     assert place.count("elements") == 3
+
+
+async def test_the_history_of_satellites_is_every_set_since_an_epoch(place: Place) -> None:
+    history = [later(NAMED, day) for day in range(5)]
+    other = replace(NAMED, name="another", norad_id=999_999_999)
+    async with place.writer() as writer:
+        await writer.save_elements([*history, other])
+        since_us = round(history[2].epoch.timestamp() * 1e6)
+        found = await writer.commit(sets_since, ["horyu-4", "never-heard-of"], since_us)
+        assert sorted(found, key=lambda one: one.epoch) == history[2:]
+        assert await writer.commit(sets_since, ["another"], 0) == [other]
+        assert await writer.commit(sets_since, [], 0) == []
 
 
 async def test_a_refused_set_is_kept_once_and_found_by_reason_and_time(place: Place) -> None:
