@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from groundstation import __version__
 from groundstation.cli import parser
 from groundstation.settings import Settings
 
@@ -74,3 +75,11 @@ def test_every_make_target_that_is_named_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in set(re.findall(r"make ([a-z]+)", README)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize("path", ["README.md", "systemd/groundstation.service"])
+def test_pip_is_given_the_wheel_that_is_built_and_no_name_of_an_index(path: str) -> None:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    wheels = re.findall(r"pip install '?\./(groundstation-[^\s'\[]+)", text)
+    assert set(wheels) == {f"groundstation-{__version__}-py3-none-any.whl"}
+    assert not re.search(r"pip install '?groundstation", text)
