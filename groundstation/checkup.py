@@ -26,8 +26,8 @@ from groundstation.planning import Planner
 from groundstation.stations import Stations
 from groundstation.supply import Supply
 from groundstation.tally import SatelliteTally, Tally
-from groundstation.upkeep import Upkeep
 from groundstation.telemetry.moments import microseconds
+from groundstation.upkeep import Upkeep
 from groundstation.watch import PassWatch
 
 

@@ -157,3 +157,15 @@ def test_a_synthetic_pass_over_a_station_is_a_contact_of_its_length(tmp_path: Pa
     passes = find_passes([elements], site, NOW, NOW + DAY / 12)
     plan = planner._plan("hko", passes, NOW, NOW + DAY / 12)
     assert [(one.start, one.end, one.committed) for one in plan.contacts] == [(passes[0].aos, passes[0].los, True)]
+
+
+async def test_a_daemon_that_does_not_lead_plans_alike_and_saves_nothing(station: Station) -> None:
+    leading = await station.plan(NOW)
+    kept = station.rows()
+    passes = [one for site in station.config.sites.values() for one in find_passes(
+        station.config.elements, site, NOW - DAY / 24, NOW + DAY
+    )]  # fmt: skip
+    follower = Planner(station.config)
+    await follower.renew(passes, (), None, NOW + MINUTE, NOW + DAY)
+    assert [one.of.aos for one in follower.plans["hko"].contacts] == [one.of.aos for one in leading]
+    assert station.rows() == kept
