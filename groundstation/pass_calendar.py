@@ -79,7 +79,7 @@ async def read_calendar(config: Config, stations: Collection[str], satellites: C
         for one in kept
         if (not stations or one.station in stations) and (not satellites or one.satellite in satellites)
     ]
-    # In a thread: to tell the light of a thousand passes takes a second.
+    # In a thread: to tell the light of a thousand passes may take a second.
     return await asyncio.to_thread(lambda: as_calendar(events_of_archive(wanted, config, sets), config))
 
 

@@ -32,7 +32,7 @@ def sunlit_spans(elements: Elements, start: datetime, end: datetime) -> list[Spa
     lit = _clearance(satrec, jd, fraction, at_s) > 0
     changes = np.flatnonzero(lit[1:] != lit[:-1])
     low_s, high_s = at_s[changes], at_s[changes + 1]
-    for _ in range(HALVINGS):
+    for _ in range(HALVINGS if len(changes) else 0):
         middle_s = (low_s + high_s) / 2
         as_before = (_clearance(satrec, jd, fraction, middle_s) > 0) == lit[changes]
         low_s, high_s = np.where(as_before, middle_s, low_s), np.where(as_before, high_s, middle_s)
