@@ -34,6 +34,7 @@ from groundstation.link.connection import (
     Trouble,
     Window,
     hung_up,
+    not_granted,
     password,
     reason_trouble,
     socket_trouble,
@@ -158,6 +159,8 @@ class AiomqttConnection:
         self._paho.on_unsubscribe = None  # nobody waits for it, which aiomqtt would take for an error
 
     async def open(self) -> None:
+        if self._version == V311 and self._settings.share_group is not None:
+            raise LinkError(Trouble.PROTOCOL, "MQTT 3.1.1 has no shared subscriptions")
         await enter(self._client, self._settings)
 
     async def subscribe(self, subscriptions: Sequence[Subscription]) -> None:
@@ -174,9 +177,9 @@ class AiomqttConnection:
         except aiomqtt.MqttError as error:
             raise trouble_of(error) from error
         for each, code in zip(subscriptions, granted, strict=True):
-            value = code.value if isinstance(code, ReasonCode) else code
+            value: Any = code.value if isinstance(code, ReasonCode) else code
             if value != 1:
-                raise LinkError(Trouble.REFUSED, f"the broker grants no QoS 1 on {each.topic_filter}: {code}")
+                raise not_granted(each.topic_filter, value, str(code))
 
     def unsubscribe(self, topic_filter: str) -> None:
         self._paho.unsubscribe(topic_filter)

@@ -233,6 +233,7 @@ REASONS = {  # MQTT 5 reason codes that mean something to an operator, with MQTT
     139: (Trouble.SHUTDOWN, "the broker is shutting down"),
     141: (Trouble.TIMEOUT, "the broker missed our keep-alive"),
     142: (Trouble.TAKEN_OVER, "another client has connected under this client id"),
+    158: (Trouble.REFUSED, "the broker has no shared subscriptions (share_group)"),
 }
 
 
@@ -240,3 +241,9 @@ def reason_trouble(code: int, name: str) -> LinkError:
     """Say in one line what a broker's reason code means."""
     trouble, text = REASONS.get(code, (Trouble.REFUSED, f"the broker says: {name.lower()} ({code})"))
     return LinkError(trouble, text)
+
+
+def not_granted(topic_filter: str, code: int, name: str) -> LinkError:
+    """Say in one line why a broker does not let us subscribe as we must."""
+    _, text = REASONS.get(code, (None, name))
+    return LinkError(Trouble.REFUSED, f"the broker grants no QoS 1 on {topic_filter}: {text}")

@@ -82,6 +82,9 @@ class MqttSource:
         self._depth = settings.topic_prefix.count("/")
         self._left_behind: set[str] = set()  # filters of an earlier prefix, for this connection
         self._engines = engines or usual_engines()
+        if settings.share_group is not None:
+            # MQTT 3.1.1 has no groups: a broker may take one for a part of a topic, and be silent.
+            self._engines = self._engines[:1]
         self._engine = 0  # the one to try next
         self._full = asyncio.Event()  # wakes the task that waits for room
         self._connection: Connection | None = None
@@ -90,9 +93,11 @@ class MqttSource:
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
-        prefix = self.settings.topic_prefix
+        """Return what is asked for. Every daemon of a group follows the stations, so their status is never shared."""
+        prefix, group = self.settings.topic_prefix, self.settings.share_group
+        telemetry = f"{prefix}/+/+/telemetry"
         return (
-            Subscription(f"{prefix}/+/+/telemetry", retained_each_time=False),
+            Subscription(telemetry if group is None else f"$share/{group}/{telemetry}", retained_each_time=False),
             Subscription(f"{prefix}/+/status", retained_each_time=True),
         )
 
@@ -175,6 +180,9 @@ class MqttSource:
 
     async def _subscribe(self, connection: Connection) -> None:
         await connection.subscribe(self.subscriptions)
+        if self.settings.share_group is not None:
+            # The session may be older than the group, and bring all that is dealt out to the others too.
+            connection.unsubscribe(f"{self.settings.topic_prefix}/+/+/telemetry")
         self._came_up(connection)
         self.ready.set()
 
@@ -240,6 +248,8 @@ class MqttSource:
         elif error.trouble is Trouble.PROTOCOL:
             self._engine = (self._engine + 1) % len(self._engines)
         text = f"{error.trouble}: {error}"
+        if error.trouble is Trouble.PROTOCOL and self.settings.share_group is not None:
+            text += " (share_group needs MQTT 5)"
         if lost or text != self.last_error:
             host, port = self.settings.host, self.settings.port
             log.warning("link %s: %s %s:%d, trying again: %s", self.settings.name, what, host, port, text)

@@ -27,6 +27,7 @@ from groundstation.link.connection import (
     Trouble,
     Window,
     hung_up,
+    not_granted,
     password,
     reason_trouble,
     socket_trouble,
@@ -87,8 +88,7 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
         suback = await self._or_lost(self._subscribed)
         for each, code in zip(subscriptions, suback.reason_codes, strict=True):
             if int(code) != 1:
-                what = f"the broker grants no QoS 1 on {each.topic_filter}: {words(code)}"
-                raise LinkError(Trouble.REFUSED, what)
+                raise not_granted(each.topic_filter, int(code), words(code))
 
     def unsubscribe(self, topic_filter: str) -> None:
         self._write(mqtt5.UnsubscribePacket(UNSUBSCRIBE_ID, [topic_filter]).write())

@@ -17,6 +17,8 @@ class LinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     port: Port = 1883
     topic_prefix: Annotated[str, msgspec.Meta(pattern="^[^+#\0]+$", max_length=200)] = "gs/v1"
     client_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]  # stable: the broker keeps the session by it
+    # Telemetry is dealt out among all daemons that name the same group, each message to one of them.
+    share_group: Annotated[str, msgspec.Meta(pattern="^[^/+#\0]+$", max_length=100)] | None = None
     username: str | None = None
     password_file: Path | None = None  # the file's text less the final newline; a secret never stands in this file
     tls: bool = False
