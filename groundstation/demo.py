@@ -7,6 +7,8 @@ broker (loopback) ◄── simulated station and satellite
 
 import asyncio
 import logging
+import shlex
+import sys
 import tempfile
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -146,6 +148,14 @@ def conclude(console: Console, daemon: Daemon, keep: Path | None, aos: datetime)
     if keep is not None:
         recording = keep / "pass.gspass"
         record_pass(daemon.config, f"{SATELLITE}@{aos + timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}", recording)
-        console.print(f"kept: {keep / 'groundstation.db'} and {recording}; play it again with")
-        console.print(f"  groundstation replay {recording} --speed max --to sqlite:///{keep / 'again.db'}")
+        console.print(
+            f"kept: {keep / 'groundstation.db'} and {recording}; play it again with", soft_wrap=True, markup=False
+        )
+        console.print(f"  {again(keep.resolve(), recording.resolve())}", soft_wrap=True, markup=False, highlight=False)
     return 0 if whole else 1
+
+
+def again(keep: Path, recording: Path) -> str:
+    """Return the replay as a shell takes it from anywhere: after `make demo` our program is on no PATH."""
+    command = (sys.executable, "-m", "groundstation", "replay", recording, "--speed", "max")
+    return shlex.join([*map(str, command), "--to", f"sqlite:///{keep / 'again.db'}"])
