@@ -62,7 +62,7 @@ def remembered(config: Config, now: datetime) -> Remembered:
         reader = Reader(archive.url, archive.password_file)
         return Remembered(reader.ask_now(commitments, now), reader.ask_now(last_contacts, now))
     except ArchiveUnavailableError as error:
-        said = f"{archive.url}: {error}: planned as if nothing were promised or contacted yet"
+        said = f"{error}: planned as if nothing were promised or contacted yet"
         return Remembered({}, {}, (said,))
 
 

@@ -219,7 +219,8 @@ def test_a_number_without_an_archive_is_one_line_and_status_1(
     config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["track", "1", "--config", str(config_file)]) == 1
-    assert capsys.readouterr().err == "groundstation: unable to open database file\n"
+    url = f"sqlite:///{config_file.parent / 'test.db'}"
+    assert capsys.readouterr().err == f"groundstation: {url}: unable to open database file\n"
 
 
 def test_a_picture_is_written_in_the_format_of_its_name(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,7 +50,7 @@ class Reader:
             with self._engine.connect() as connection, connection.begin():
                 return query(connection, *args, **kwargs)
         except FAILURES as error:
-            raise ArchiveUnavailableError(one_line(error)) from error
+            raise ArchiveUnavailableError(f"{self._engine.url}: {one_line(error)}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ class Writer:
                 raise
             self._failed = True
             self.errors += 1
-            raise ArchiveUnavailableError(one_line(error)) from error
+            raise ArchiveUnavailableError(f"{self._engine.url}: {one_line(error)}") from error
         finally:
             self._began = None
         self._failed = False

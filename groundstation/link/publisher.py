@@ -43,11 +43,14 @@ class Publisher:
 
     async def __aenter__(self) -> Self:
         try:
-            await self._open(V5)
+            try:
+                await self._open(V5)
+            except LinkError as error:
+                if error.trouble is not Trouble.PROTOCOL:
+                    raise
+                await self._open(V311)
         except LinkError as error:
-            if error.trouble is not Trouble.PROTOCOL:
-                raise
-            await self._open(V311)
+            raise LinkError(error.trouble, f"{self._settings.host}:{self._settings.port}: {error}") from error
         self._watching = asyncio.create_task(self._watch(), name=f"{self._settings.name}: publisher")
         return self
 
