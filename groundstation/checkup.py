@@ -85,9 +85,11 @@ def links_of(sources: Sequence[MqttSource], inbox: Inbox) -> tuple[LinkHealth, .
             unprotected=account.unprotected,
             connects=source.connects,
             disconnects=dict.fromkeys(Trouble, 0) | source.disconnects,
+            failures=dict.fromkeys(Trouble, 0) | source.failures,
             received_bytes=source.received_bytes,
             last_message_at_us=source.last_message_at_us,
             paused=source.paused,
+            error=source.last_error,
         )
         for source in sources
         for account in (inbox.accounts[source.settings.name],)
@@ -103,6 +105,9 @@ def satellite_of(slug: str, entry: SatelliteTally, supply: Supply) -> SatelliteH
         last_received_at_us=entry.last_received_at_us,
         out_of_limits=dict(entry.out_of_limits()),
         missing=entry.missing(),
+        late=sum(one.late for one in entry.counting.values()),
+        resets=sum(one.resets for one in entry.counting.values()),
+        unknown=entry.unknown,
         elements_refused={reason: count for (satellite, reason), count in supply.refused.items() if satellite == slug},
     )
 

@@ -29,6 +29,7 @@ class SatelliteTally:
     periods_us: Mapping[str, int]  # by packet, where the definition says how often one is expected
     last_generated_at_us: int | None = None
     last_received_at_us: int | None = None
+    unknown: int = 0  # keys that nothing describes, over all stored packets
     newest: dict[str, Packet] = field(default_factory=dict)  # by parameter, the packet that brought its latest value
     counting: dict[str, Counting] = field(default_factory=dict)  # by packet, or by satellite where it counts so
 
@@ -63,6 +64,7 @@ class Tally:
             if fate is Fate.STORED:
                 entry.stored[packet.station, packet.packet, packet.kind] += 1
                 self.heard[packet.satellite, packet.station] += 1
+                entry.unknown += packet.unknown
                 entry.last_received_at_us = max(packet.received_at_us, entry.last_received_at_us or 0)
                 if packet.kind == "realtime":  # a dump tells of the past: it never touches what is current
                     remember(entry, packet)

@@ -148,7 +148,11 @@ def test_it_is_ready_only_once_it_has_subscribed(daemon: DaemonProcess, broker: 
     while (missing := daemon.get("/readyz")[1]["missing"]) != ["link mqtt subscribed"]:
         assert time.monotonic() < deadline, missing
         time.sleep(0.05)
-    assert daemon.get("/healthz") == (503, {"healthy": False, "problems": ["link mqtt is down"]})
+    why = "network: connection refused"
+    assert daemon.get("/healthz") == (503, {"healthy": False, "problems": [f"link mqtt is down: {why}"]})
+    (link,) = daemon.get("/api/status")[1]["links"]
+    assert link["error"] == why
+    assert link["failures"]["network"] >= 1
     broker.start()
     daemon.wait_until_ready()
     assert daemon.get("/healthz")[0] == 200

@@ -51,6 +51,19 @@ def test_duplicates_and_rejections_are_counted_apart() -> None:
     assert +tally.rejected == {"unstorable": 1, "frame": 1}
 
 
+def test_unknown_keys_are_counted_once_for_each_stored_packet() -> None:
+    tally = fresh()
+    strange = replace(FIRST, unknown=3)
+    tally.observe([(strange, Fate.STORED), (strange, Fate.DUPLICATE), (replace(FIRST, unknown=4), Fate.STORED)], [])
+    assert tally.satellites["one-sat"].unknown == 7
+
+
+def test_heard_are_the_stored_alone() -> None:
+    tally = fresh()
+    tally.observe([(FIRST, Fate.STORED), (FIRST, Fate.DUPLICATE), (FIRST, Fate.QUARANTINED)], [])
+    assert tally.heard == {("one-sat", "hko"): 1}
+
+
 def test_skipped_sequence_counts_are_missing_until_they_come() -> None:
     tally = fresh()
     steps = [replace(FIRST, sequence=n, generated_at_us=n * 1000) for n in (16382, 16383, 0, 4)]

@@ -24,9 +24,14 @@ class LinkHealth:
     unprotected: int = 0  # QoS 0
     connects: int = 0
     disconnects: Mapping[str, int] = field(default_factory=dict)  # by reason, a closed set
+    failures: Mapping[str, int] = field(default_factory=dict)  # attempts to connect that failed, by the same reasons
     received_bytes: int = 0
     last_message_at_us: int | None = None
     paused: bool = False  # not reading, because the inbox is full
+    error: str | None = None  # why it is down, in one line; None while it is up
+
+    def trouble(self) -> str:
+        return f"link {self.name} is down" + (f": {self.error}" if self.error else "")
 
     def imbalance(self) -> int:
         """Return received − stored − duplicate − quarantined − in flight; anything but 0 is a bug."""
@@ -53,6 +58,9 @@ class SatelliteHealth:
     last_received_at_us: int | None = None
     out_of_limits: Mapping[str, int] = field(default_factory=dict)  # parameters now at each level, by level name
     missing: int = 0  # sequence counts that never came, by realtime packets since the start
+    late: int = 0  # realtime packets heard after one that was generated later
+    resets: int = 0  # restarts of a sequence counter on board
+    unknown: int = 0  # keys in stored packets that nothing describes
     elements_refused: Mapping[str, int] = field(default_factory=dict)  # sets that the gate did not admit, by reason
 
 
@@ -147,7 +155,7 @@ class Health:
 
     def problems(self) -> list[str]:
         """Return what an operator should come for, one line each; empty when healthy."""
-        found = [f"link {link.name} is down" for link in self.links if not link.up]
+        found = [link.trouble() for link in self.links if not link.up]
         found += [f"link {link.name} does not balance by {link.imbalance()}" for link in self.links if link.imbalance()]
         if not self.archive.up:
             found.append("the archive cannot be written")

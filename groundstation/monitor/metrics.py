@@ -93,6 +93,10 @@ def disconnects(health: Health) -> Samples:
     return (((link.name, reason), count) for link in health.links for reason, count in sorted(link.disconnects.items()))
 
 
+def failures(health: Health) -> Samples:
+    return (((link.name, reason), count) for link in health.links for reason, count in sorted(link.failures.items()))
+
+
 def settled(health: Health) -> Samples:
     for link in health.links:
         yield (link.name, "stored"), link.stored
@@ -185,6 +189,8 @@ METRICS: tuple[Metric, ...] = (
            per_link(lambda one: one.paused)),
     Metric("link_connects_total", "counter", LINK, "Connections made.", per_link(lambda one: one.connects)),
     Metric("link_disconnects_total", "counter", ("link", "reason"), "Connections lost, by reason.", disconnects),
+    Metric("link_connect_failures_total", "counter", ("link", "reason"),
+           "Attempts to connect that failed, by the reasons of lost connections.", failures),
     Metric("link_receive_bytes_total", "counter", LINK, "Payload bytes received.",
            per_link(lambda one: one.received_bytes)),
     Metric("link_last_message_timestamp_seconds", "gauge", LINK, "When the last message arrived.",
@@ -218,6 +224,14 @@ METRICS: tuple[Metric, ...] = (
     Metric("messages_rejected_total", "counter", ("reason",), "Messages put in quarantine, by reason.", rejected),
     Metric("packets_missing", "gauge", SATELLITE, "Sequence counts that never came in realtime, since the start.",
            per_satellite(lambda one: one.missing)),
+    Metric("packets_late_total", "counter", SATELLITE, "Realtime packets heard after one that was generated later.",
+           per_satellite(lambda one: one.late)),
+    Metric("sequence_resets_total", "counter", SATELLITE,
+           "Restarts of a sequence counter on board: the count went back while time went on.",
+           per_satellite(lambda one: one.resets)),
+    Metric("unknown_keys_total", "counter", SATELLITE,
+           "Keys in stored packets that nothing describes: the definition may be behind the satellite's software.",
+           per_satellite(lambda one: one.unknown)),
     Metric("packet_last_generation_timestamp_seconds", "gauge", SATELLITE,
            "The satellite's own time in its newest packet.",
            per_satellite(lambda one: seconds(one.last_generated_at_us))),

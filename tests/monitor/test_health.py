@@ -15,6 +15,7 @@ GOOD = {"links": (LinkHealth("antenna", up=True),)}
     [
         ({"tasks": {"record": 119.0, "receive-antenna": 121.4}}, "no progress: receive-antenna for 121 s"),
         ({"links": (LinkHealth("antenna", up=False),)}, "link antenna is down"),
+        ({"links": (LinkHealth("antenna", up=False, error="host: no such"),)}, "link antenna is down: host: no such"),
         ({"links": (LinkHealth("antenna", up=True, received=2, stored=1),)}, "link antenna does not balance by 1"),
     ],
 )

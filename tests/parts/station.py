@@ -102,6 +102,7 @@ def antenna(now: int, received: int, stored: int, duplicate: int, quarantined: i
         unprotected=received // 4,
         connects=1 + received // 200,
         disconnects=dict.fromkeys(REASONS, 0) | {"lost": received // 200},
+        failures=dict.fromkeys(REASONS, 0) | {"refused": received // 500},
         received_bytes=received * 202,
         last_message_at_us=now - 30_000,
     )
@@ -116,6 +117,9 @@ def satellites(now: int, stored: int, duplicate: int) -> tuple[SatelliteHealth, 
         last_received_at_us=now - 40_000,
         out_of_limits={"warning": 1 + stored % 2, "critical": 1},
         missing=3,
+        late=2,
+        resets=1,
+        unknown=stored // 10,
         elements_refused={"implausible_jump": 1, "older": 4},
     )
     silent = SatelliteHealth(
