@@ -173,7 +173,9 @@ def recording_commands(add: Add) -> None:
 
     recorded = add("record", commands.record_command, "write a pass from the archive into one portable file")
     with_config(recorded)
-    recorded.add_argument("of", metavar="PASS", help="the pass's number, or SATELLITE@TIME for one under way then")
+    recorded.add_argument(
+        "of", metavar="PASS", help="the pass's number, or SATELLITE@TIME[@STATION] for one under way then"
+    )
     recorded.add_argument("file", type=Path, metavar="FILE")
 
     replay = add("replay", commands.replay_command, "play a recorded pass again through the whole pipeline")
@@ -181,6 +183,7 @@ def recording_commands(add: Add) -> None:
     replay.add_argument("of", metavar="RECORDING|PASS", help="a recording's file, or a pass as `record` takes it")
     replay.add_argument("--speed", type=speed, default=1.0, metavar="N", help="times as fast as it came, or max")
     replay.add_argument("--to", required=True, metavar="mqtt|URL", help="the broker, or another archive's URL")
+    replay.add_argument("--password-file", type=Path, metavar="FILE", help="that archive's; PGPASSFILE serves too")
 
 
 def with_config(sub: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # `groundstation --help` need not wait for numpy
     from groundstation.config import Config
     from groundstation.pass_query import Asked
 
-FAILED, ASKED_WRONGLY = 1, 2
+FAILED, ASKED_WRONGLY, INTERRUPTED = 1, 2, 130
 LOG_LAYOUT = "%(asctime)s %(levelname)s %(message)s"
 PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))  # syslog's, by logging's levels
 
@@ -258,34 +258,45 @@ def quarantine_command(options: argparse.Namespace) -> int:
 
 def record_command(options: argparse.Namespace) -> int:
     from groundstation.config import load_config
-    from groundstation.playback import record_pass
+    from groundstation.pass_record import Recorded, record_pass
 
     config = load_config(config_path(options))
 
-    def write() -> None:
-        recording = record_pass(config, options.of, options.file)
-        print(f"{recording.path}: {recording.count} messages of {recording.header.satellite} recorded")
-
-    return report_failures(write)
+    done: list[Recorded] = []
+    failed = report_failures(lambda: done.append(record_pass(config, options.of, options.file)))
+    for one in done:
+        recording, outside = one.recording, f", {one.outside} of them before AOS or after LOS" if one.outside else ""
+        print(f"{recording.path}: {recording.count} messages of {recording.header.satellite} recorded{outside}")
+        warn([*one.notes, *(["nothing was heard in this pass"] if not recording.count else [])])
+    return failed or (0 if all(one.recording.count for one in done) else FAILED)
 
 
 def replay_command(options: argparse.Namespace) -> int:
     from groundstation.config import load_config
     from groundstation.daemon import stop_on_signals
-    from groundstation.playback import replay
+    from groundstation.playback import Played, replay
 
     config = load_config(config_path(options))
     log_to_stderr("warning")
 
-    async def play() -> None:
+    async def play() -> Played:
         stopping = asyncio.Event()
         with stop_on_signals(stopping):
-            played = await replay(config, options.of, options.speed, options.to, stopping)
-        print(f"played {played.messages} of {played.total} messages: {played.summary}")
-        if played.digest:
-            print(f"digest {played.digest}")
+            return await replay(
+                config, options.of, options.speed, options.to, stopping, password_file=options.password_file
+            )
 
-    return report_failures(lambda: asyncio.run(play()))
+    done: list[Played] = []
+    failed = report_failures(lambda: done.append(asyncio.run(play())))
+    for played in done:
+        part = "" if played.whole else "partial: "
+        print(f"{part}played {played.messages} of {played.total} messages: {played.summary}")
+        for line in (*played.notes, *([f"digest {played.digest}"] if played.digest else [])):
+            print(line)
+        warn(played.warnings)
+        if not played.whole:
+            return INTERRUPTED
+    return failed or (FAILED if done[0].warnings else 0)
 
 
 def status_command(options: argparse.Namespace) -> int:

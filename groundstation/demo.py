@@ -28,7 +28,7 @@ from groundstation.link.broker import demo_broker
 from groundstation.link.settings import LinkSettings
 from groundstation.link.simulator import simulate
 from groundstation.orbit.synthetic import rising_over
-from groundstation.playback import record_pass
+from groundstation.pass_record import record_pass
 from groundstation.starter import starter_config
 from groundstation.telemetry.moments import microseconds
 

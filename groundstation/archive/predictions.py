@@ -101,6 +101,14 @@ def keep_passes(
     return numbers
 
 
+def keep_replayed(connection: Connection, row: dict[str, Any]) -> int:
+    """Keep a pass that another archive predicted, unless this one knows it, and return its number here."""
+    [known] = match(_known(connection, [row], None), [row])
+    if known is not None:
+        return known.id
+    return int(connection.execute(insert(passes).values(row).returning(passes.c.id)).scalar_one())
+
+
 def is_revised(known: Known, row: dict[str, Any]) -> bool:
     """Tell whether who looks the pass up again is told something new: other elements, or other times."""
     edges = ((known.aos_us, row["aos"]), (known.los_us, row["los"]))

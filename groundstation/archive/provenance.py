@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from groundstation.archive.tables import definition, elements
 from groundstation.orbit.elements import Elements
-from groundstation.telemetry.definition import Definition
+from groundstation.telemetry.definition import Definition, DefinitionError
 from groundstation.telemetry.moments import microseconds
 
 
@@ -29,6 +29,18 @@ def keep_definitions(connection: Connection, given: Iterable[Definition], now_us
         for one in given
     ]
     insert_new(connection, definition, rows)
+
+
+def definition_kept(connection: Connection, content_hash: str) -> Definition | None:
+    """Return the definition with that hash as it was in force, None where it was never kept.
+
+    Raises DefinitionError for one that this version cannot read.
+    """
+    found = connection.scalar(select(definition.c.content).where(definition.c.hash == content_hash))
+    try:
+        return None if found is None else msgspec.convert(found, Definition, str_keys=True)
+    except msgspec.ValidationError as error:
+        raise DefinitionError(f"definition {content_hash} of the archive: {error}") from error
 
 
 def keep_elements(connection: Connection, given: Iterable[Elements], now_us: int) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
-from sqlalchemy import Connection, Row, Select, and_, func, or_, select
+from sqlalchemy import Connection, Row, Select, and_, func, or_, select, tuple_
 
 from groundstation.archive import tables
 from groundstation.archive.engine import FAILURES, ArchiveUnavailableError, one_line, open_engine
@@ -19,6 +19,7 @@ from groundstation.telemetry.packet import Level, Packet, Value
 
 P = ParamSpec("P")
 T = TypeVar("T")
+KEYS_MOST = 1000  # in one question; SQLite takes 32766 values
 KEPT = 2  # idle connections: signing in to PostgreSQL takes longer than most answers
 By = Literal["generated_at", "received_at"]
 
@@ -30,6 +31,7 @@ class Reader:
     """
 
     def __init__(self, url: str, password_file: Path | None = None) -> None:
+        self.url = url
         self._place = (url, password_file)
         self._engine = open_engine(url, password_file, read_only=True)
 
@@ -102,7 +104,7 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One station's hearing of a frame: what an envelope is made of."""
+    """One station's hearing of a frame: what an envelope is made of, and what the packet was decoded with."""
 
     satellite: str
     station: str
@@ -112,6 +114,7 @@ class Heard:
     stored_at_us: int
     reception: dict[str, Value]  # the envelope's `link` map
     frame: bytes
+    definition_hash: str
 
 
 def latest(connection: Connection, satellite: str) -> list[LatestValue]:
@@ -214,11 +217,12 @@ def pass_of(connection: Connection, number: int) -> PredictedPass | None:
     return found[0] if found else None
 
 
-def pass_at(connection: Connection, satellite: str, at_us: int) -> PredictedPass | None:
+def pass_at(connection: Connection, satellite: str, at_us: int, station: str | None = None) -> PredictedPass | None:
     """Return the satellite's pass that was under way at that time; of several stations' the one that began first."""
     c = tables.passes.c
     under_way = and_(or_(c.aos.is_(None), c.aos <= at_us), or_(c.los.is_(None), c.los >= at_us))
-    found = _passes(connection, _pass_columns().where(c.satellite == satellite, under_way).order_by(c.aos), 1)
+    query = _pass_columns().where(c.satellite == satellite, under_way).order_by(c.aos)
+    found = _passes(connection, query if station is None else query.where(c.station == station), 1)
     return found[0] if found else None
 
 
@@ -270,6 +274,19 @@ def heard(connection: Connection, satellite: str, station: str, from_us: int, to
     return sorted((*frames, *rejected), key=lambda one: (_moment_us(one), one.stored_at_us))
 
 
+def decoded_otherwise(connection: Connection, packets: Sequence[Packet]) -> dict[str, int]:
+    """Count by definition hash those of `packets` that the archive keeps as another definition decoded them."""
+    c, found = tables.packet.c, dict[str, int]()
+    hashes = {(one.satellite, one.generated_at_us, one.digest): one.definition_hash for one in packets}
+    keys, key = list(hashes), (c.satellite, c.generated_at, c.digest)
+    for start in range(0, len(keys), KEYS_MOST):
+        some = tuple_(*key).in_(keys[start : start + KEYS_MOST])
+        for satellite, generated_at_us, digest, kept in connection.execute(select(*key, c.definition_hash).where(some)):
+            if kept != hashes[satellite, generated_at_us, digest]:
+                found[kept] = found.get(kept, 0) + 1
+    return found
+
+
 def _moment_us(one: Heard | Quarantined) -> int:
     return one.received_at_us if isinstance(one, Heard) else one.arrived_at_us
 
@@ -280,12 +297,22 @@ def _frames(connection: Connection, satellite: str, station: str, from_us: int, 
     for hearing, source in ((first, first), (further, further.join(first, same))):
         c = hearing.c
         query = (
-            select(c.satellite, c.station, c.link, c.kind, c.received_at, c.stored_at, c.link_quality, first.c.frame)
+            select(
+                c.satellite,
+                c.station,
+                c.link,
+                c.kind,
+                c.received_at,
+                c.stored_at,
+                c.link_quality,
+                first.c.frame,
+                first.c.definition_hash,
+            )
             .select_from(source)
             .where(c.satellite == satellite, c.station == station, c.received_at >= from_us, c.received_at < to_us)
         )
         for row in connection.execute(query):
-            yield Heard(*row[:6], reception=row.link_quality or {}, frame=bytes(row.frame))
+            yield Heard(*row[:6], row.link_quality or {}, bytes(row.frame), row.definition_hash)
 
 
 def _rejected(connection: Connection, satellite: str, station: str, from_us: int, to_us: int) -> Sequence[Quarantined]:

@@ -58,6 +58,11 @@ def messages_again(
     return merge(heard, refused, key=lambda message: message.arrived_at_us)
 
 
+def under_prefix(topic: str, prefix: str, wanted: str) -> str:
+    """Return a topic of `prefix` under the prefix `wanted`, and any other topic as it is."""
+    return wanted + topic.removeprefix(prefix) if topic.startswith(f"{prefix}/") else topic
+
+
 def _sealed(packet: HeardPacket, topic_prefix: str) -> Message:
     topic = telemetry_topic(topic_prefix, packet.station, packet.satellite)
     try:

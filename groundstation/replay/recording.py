@@ -3,7 +3,7 @@
     file    = body footer                    each one a gzip member, so `zcat` shows the whole stream
     body    = deflate( header message* )     msgpack objects, one after the other
     header  = { format: "gspass", version: 1, created_at_us, software, satellite, station, topic_prefix,
-                prediction: { aos_us or nil, los_us or nil, max_elevation_deg } or nil,
+                prediction: { aos_us or nil, los_us or nil, max_elevation_deg, row: { … } or nil } or nil,
                 elements: { OMM keyword: figure } or nil,         the set that the prediction used
                 definition: { hash, toml } or nil }               what the packets meant on that day
     message = [ arrived_at_us, link, topic, qos, retained, payload ]
@@ -52,12 +52,28 @@ class RecordingError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class PredictionRow:
+    """The rest of what the archive said of the pass, so that another archive can say the same."""
+
+    norad_id: int
+    culmination_us: int
+    tca_us: int
+    aos_azimuth_deg: float | None
+    culmination_azimuth_deg: float
+    los_azimuth_deg: float | None
+    tca_range_km: float
+    elements_epoch_us: int
+    predicted_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """When the satellite was expected, and how high."""
 
     aos_us: int | None  # None where the edge is unknown: always up
     los_us: int | None
     max_elevation_deg: float
+    row: PredictionRow | None = None
 
 
 @dataclass(frozen=True, slots=True)

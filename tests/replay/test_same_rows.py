@@ -73,7 +73,7 @@ class Archive:
 def heard_in(archive: Archive) -> Iterator[Heard]:
     """Yield every station's hearing of every packet, by time."""
     packets = archive.read("packet")
-    frames = {(row["satellite"], row["generated_at"], row["digest"]): row["frame"] for row in packets}
+    same = {(row["satellite"], row["generated_at"], row["digest"]): row for row in packets}
     for row in sorted(packets + archive.read("reception"), key=lambda row: int(row["received_at"])):
         yield Heard(
             satellite=row["satellite"],
@@ -83,7 +83,8 @@ def heard_in(archive: Archive) -> Iterator[Heard]:
             received_at_us=row["received_at"],
             stored_at_us=row["stored_at"],
             reception=row["link_quality"] or {},
-            frame=frames[row["satellite"], row["generated_at"], row["digest"]],
+            frame=same[row["satellite"], row["generated_at"], row["digest"]]["frame"],
+            definition_hash=same[row["satellite"], row["generated_at"], row["digest"]]["definition_hash"],
         )
 
 
@@ -275,7 +276,7 @@ def test_a_bare_frame_that_fits_in_no_envelope_is_told(tmp_path: Path) -> None:
 
 
 def a_hearing(at_us: int, frame: bytes) -> Heard:
-    return Heard("fictional-1", "hko", "mqtt", "realtime", at_us, at_us, {}, frame)
+    return Heard("fictional-1", "hko", "mqtt", "realtime", at_us, at_us, {}, frame, "00")
 
 
 def test_packets_and_rejections_are_merged_by_time() -> None:
