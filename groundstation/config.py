@@ -15,6 +15,7 @@ import msgspec
 
 from groundstation.archive.url import UrlError, check_url
 from groundstation.elements.settings import SourceSettings
+from groundstation.link.settings import LinkSettings
 from groundstation.orbit.element_text import parse_elements
 from groundstation.orbit.elements import Elements, ElementsError, newest
 from groundstation.orbit.site import Site
@@ -152,12 +153,22 @@ def clashes(settings: Settings) -> list[str]:
         except ValueError as error:
             lines.append(f"stations[{number}]: {error}")
     for number, link in enumerate(settings.links):
-        for key in ("tls_ca_file", "tls_certificate_file", "tls_key_file"):
-            file: Path | None = getattr(link, key)
-            if file is not None and not link.tls:  # all would go in plain text
-                lines.append(f"links[{number}].{key}: found {file} without tls, expected tls = true")
-        if (link.tls_certificate_file is None) != (link.tls_key_file is None):
-            lines.append(f"links[{number}].tls_key_file: expected together with tls_certificate_file, found one alone")
+        lines += [f"links[{number}].{fault}" for fault in link_faults(link, settings.archive.url)]
+    return lines
+
+
+def link_faults(link: LinkSettings, archive_url: str) -> list[str]:
+    """Return a line for what is wrong between a link's keys, or between one of them and the archive."""
+    lines = []
+    for key in ("tls_ca_file", "tls_certificate_file", "tls_key_file"):
+        file: Path | None = getattr(link, key)
+        if file is not None and not link.tls:  # all would go in plain text
+            lines.append(f"{key}: found {file} without tls, expected tls = true")
+    if (link.tls_certificate_file is None) != (link.tls_key_file is None):
+        lines.append("tls_key_file: expected together with tls_certificate_file, found one alone")
+    if link.share_group is not None and archive_url.startswith("sqlite"):
+        expected = "expected archive.url of a PostgreSQL server: a SQLite file would hold one daemon's share alone"
+        lines.append(f'share_group: found "{link.share_group}", {expected}')
     return lines
 
 

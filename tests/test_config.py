@@ -92,6 +92,16 @@ def test_a_good_configuration_has_its_paths_absolute_and_its_elements_named(tmp_
             'name = "mqtt"\ntls = true\ntls_key_file = "groundstation.toml"',
             "groundstation.toml: links[0].tls_key_file: expected together with tls_certificate_file",
         ),
+        (
+            'name = "mqtt"',
+            'name = "mqtt"\nshare_group = "a/b"',
+            'groundstation.toml: links[0].share_group: found "a/b"',
+        ),
+        (
+            'name = "mqtt"',
+            'name = "mqtt"\nshare_group = "ground"',
+            'groundstation.toml: links[0].share_group: found "ground", expected archive.url of a PostgreSQL server',
+        ),
         ("[[stations]]", 'satellites = "none"\n[[stations]]', "none: expected a directory with one definition"),
         ("[[stations]]", 'elements = "none"\n[[stations]]', "none: expected a directory with element sets"),
     ],
