@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from groundstation import __version__
+from groundstation.archive.last_known import last_known
 from groundstation.archive.leadership import Leadership
 from groundstation.archive.migrate import migrate
 from groundstation.archive.queries import Reader
@@ -123,6 +124,7 @@ class Daemon:
                 await writer.save_definitions(definitions)
                 await writer.commit(keep_views, definitions)
                 await self.supply.open(writer)
+                self.tally.recall(await writer.commit(last_known, list(self.config.definitions)))
                 await self._work(writer, stopping)
                 self.writer = None
         log.info("stopped")

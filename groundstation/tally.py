@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
+from groundstation.archive.last_known import LastKnown
 from groundstation.telemetry.completeness import Counting, count
 from groundstation.telemetry.definition import Definition
 from groundstation.telemetry.packet import Fate, Level, Packet, Reason, Rejection, Value
@@ -31,15 +32,19 @@ class SatelliteTally:
     last_received_at_us: int | None = None
     unknown: int = 0  # keys that nothing describes, over all stored packets
     newest: dict[str, Packet] = field(default_factory=dict)  # by parameter, the packet that brought its latest value
+    recalled: dict[str, Latest] = field(default_factory=dict)  # what was latest before this process began
     counting: dict[str, Counting] = field(default_factory=dict)  # by packet, or by satellite where it counts so
 
     @property
     def latest(self) -> dict[str, Latest]:
         """Return each parameter's latest value; made when somebody asks, for packets come far more often."""
-        return {
-            name: Latest(packet.values[name], packet.levels.get(name, Level.IN_LIMITS), packet.generated_at_us)
-            for name, packet in self.newest.items()
-        }
+        found = dict(self.recalled)
+        for name, packet in self.newest.items():
+            old = found.get(name)
+            if old is None or old.generated_at_us <= packet.generated_at_us:
+                level = packet.levels.get(name, Level.IN_LIMITS)
+                found[name] = Latest(packet.values[name], level, packet.generated_at_us)
+        return found
 
     def out_of_limits(self) -> Counter[str]:
         """Count the parameters whose latest value is out of limits, by the level's name."""
@@ -57,6 +62,25 @@ class Tally:
         self.satellites = {slug: begin(definition, stations) for slug, definition in definitions.items()}
         self.rejected: Counter[str] = Counter(dict.fromkeys(Reason, 0))
         self.heard: Counter[tuple[str, str]] = Counter()  # stored packets by satellite and station
+
+    def recall(self, known: Mapping[str, LastKnown]) -> None:
+        """Take up what an earlier run left in the archive, with the levels that were found then.
+
+        Parameters that the definition no longer has are left behind: no packet would ever bring them back in limits.
+        """
+        for slug, one in known.items():
+            entry = self.satellites[slug]
+            defined = {parameter.name for packet in entry.definition.packets for parameter in packet.parameters}
+            entry.recalled = {
+                value.parameter: Latest(value.value, value.level, value.generated_at_us)
+                for value in one.values
+                if value.parameter in defined
+            }
+            if one.received_at_us is not None:
+                entry.last_received_at_us = max(one.received_at_us, entry.last_received_at_us or 0)
+            if one.values:
+                newest_us = max(value.generated_at_us for value in one.values)
+                entry.last_generated_at_us = max(newest_us, entry.last_generated_at_us or 0)
 
     def observe(self, fates: Sequence[tuple[Packet, Fate]], rejections: Sequence[Rejection]) -> None:
         for packet, fate in fates:

@@ -158,6 +158,34 @@ def test_it_is_ready_only_once_it_has_subscribed(daemon: DaemonProcess, broker: 
     assert daemon.get("/healthz")[0] == 200
 
 
+async def test_a_restart_forgets_neither_the_last_reception_nor_what_is_out_of_limits(
+    daemon: DaemonProcess, broker: Mosquitto
+) -> None:
+    daemon.start().wait_until_ready()
+    low = msgpack.packb({"p": 1, "n": 1, "t": NOW_US / 1e6, "d": {"battery_voltage": 6900}})
+    async with Publisher(LinkSettings(name="test", port=broker.port, client_id="test-publisher")) as publisher:
+        await publisher.publish(TOPIC, seal(low, NOW_US))
+    await asyncio.to_thread(wait_for_rows, daemon, 1)
+
+    def known() -> dict[str, object]:
+        [satellite] = daemon.get("/api/status")[1]["satellites"]
+        return {key: satellite[key] for key in ("last_received_at", "last_generated_at", "out_of_limits")}
+
+    deadline = time.monotonic() + 10
+    while known()["last_received_at"] is None:  # the row is there a moment before it is counted
+        assert time.monotonic() < deadline
+    before = known()
+    assert before["out_of_limits"] == {"warning": 1}
+    assert await asyncio.to_thread(daemon.stop) == 0
+    daemon.start().wait_until_ready()
+    assert known() == before
+    await publish(broker.port, range(2, 3))
+    await asyncio.to_thread(wait_for_rows, daemon, 2)
+    deadline = time.monotonic() + 10
+    while known()["out_of_limits"]:
+        assert time.monotonic() < deadline, known()
+
+
 async def test_what_nobody_can_decode_is_in_quarantine_and_in_the_metrics(
     daemon: DaemonProcess, broker: Mosquitto
 ) -> None:

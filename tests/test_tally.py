@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from groundstation.tally import Tally
+from groundstation.archive.last_known import LastKnown
+from groundstation.archive.queries import LatestValue
+from groundstation.tally import Latest, Tally
 from groundstation.telemetry.definition import load_definition
 from groundstation.telemetry.packet import Fate, Level, Reason, Rejection
 from tests.parts.config_files import DEFINITION
@@ -32,6 +34,27 @@ def test_the_latest_value_never_goes_back_in_time() -> None:
     assert (entry.latest["v"].value, entry.latest["v"].generated_at_us) == (6.9, 30)
     assert entry.out_of_limits() == {"warning": 1}
     assert tally.heard["one-sat", "hko"] == 2
+
+
+def test_what_the_archive_knew_is_current_until_a_newer_packet_comes() -> None:
+    tally = fresh()
+    entry = tally.satellites["one-sat"]
+    values = tuple(
+        LatestValue(name, "housekeeping", 30, 40, "hko", 6.5, Level.WARNING) for name in ("battery_voltage", "retired")
+    )
+    tally.recall({"one-sat": LastKnown(50, values)})
+    assert entry.latest == {"battery_voltage": Latest(6.5, Level.WARNING, 30)}  # the definition has no "retired"
+    assert (entry.last_received_at_us, entry.last_generated_at_us) == (50, 30)
+    assert sum(entry.stored.values()) == tally.heard.total() == 0  # counters are of this process
+    older, newer = (
+        replace(FIRST, generated_at_us=at, received_at_us=at + 10, values={"battery_voltage": at / 10})
+        for at in (29, 31)
+    )
+    tally.observe([(older, Fate.STORED)], [])
+    assert entry.out_of_limits() == {"warning": 1}
+    tally.observe([(newer, Fate.STORED)], [])
+    assert entry.latest == {"battery_voltage": Latest(3.1, Level.IN_LIMITS, 31)}
+    assert (entry.last_received_at_us, entry.last_generated_at_us) == (50, 31)
 
 
 def test_a_dump_counts_but_does_not_touch_what_is_current() -> None:
