@@ -19,12 +19,16 @@ class Event:
 
 
 class PassWatch:
-    """Follows predictions that move: a pass is the same one while it overlaps, however its edges shift."""
+    """Follows predictions that move: a pass is the same one while it overlaps, however its edges shift.
+
+    Which of a satellite's candidate objects sent a packet nobody knows, so passes of several that overlap are one.
+    """
 
     def __init__(self) -> None:
         self.passes: tuple[Pass, ...] = ()
         self.aos_uncertainty_s: Mapping[Pass, float] = {}  # of those passes; where none is, nobody can say
-        self._active: dict[tuple[str, int, str], tuple[Pass, int]] = {}  # the pass and what was heard before it
+        # By satellite and station, the pass and what was heard before it.
+        self._active: dict[tuple[str, str], tuple[Pass, int]] = {}
 
     def active(self) -> list[tuple[Pass, int]]:
         """Return the passes under way, each with the packets that had been stored before it."""
@@ -32,7 +36,9 @@ class PassWatch:
 
     def update(self, now: datetime, heard: Mapping[tuple[str, str], int]) -> list[Event]:
         """Return what began and what ended since the last call."""
-        current = {(p.satellite, p.norad_id, p.site): p for p in self.passes if is_active(p, now)}
+        current: dict[tuple[str, str], Pass] = {}
+        for one in sorted((p for p in self.passes if is_active(p, now)), key=lambda p: p.aos or now):
+            current.setdefault((one.satellite, one.site), one)
         events = []
         for key, (before, count) in list(self._active.items()):
             if key in current:
@@ -60,20 +66,18 @@ class PassWatch:
 
     def health(self, now: datetime, heard: Mapping[tuple[str, str], int]) -> tuple[PassHealth, ...]:
         """Return for each satellite and station the pass under way, else the next one."""
-        counts = {id(p): count for p, count in self._active.values()}
         first: dict[tuple[str, str], Pass] = {}
         for this in self.upcoming(now):
             first.setdefault((this.satellite, this.site), this)
         return tuple(
-            pass_health(
-                this,
-                is_active(this, now),
-                heard[this.satellite, this.site] - counts.get(id(this), 0),
-                self.aos_uncertainty_s.get(this),
-            )
-            for this in first.values()
+            pass_health(this, is_active(this, now), self._packets(key, heard[key]), self.aos_uncertainty_s.get(this))
+            for key, this in first.items()
             if this.aos and this.los
         )
+
+    def _packets(self, key: tuple[str, str], heard: int) -> int:
+        """Return how many were stored since `update` saw the pass begin."""
+        return heard - self._active[key][1] if key in self._active else 0
 
 
 def pass_health(this: Pass, active: bool, packets: int, aos_uncertainty_s: float | None) -> PassHealth:

@@ -59,6 +59,30 @@ def test_a_prediction_that_moves_while_the_pass_is_under_way_tells_nothing_twice
     assert (health.active, health.packets) == (True, 5)
 
 
+def test_what_was_stored_before_a_pass_never_counts_as_its_own() -> None:
+    watch, heard = PassWatch(), Counter({("demo-sat", "hko"): 1000})
+    watch.passes = (PASS,)
+    (just_begun,) = watch.health(NOON + timedelta(seconds=1), heard)  # `update` comes every half a second
+    assert (just_begun.active, just_begun.packets) == (True, 0)
+    watch.update(NOON + timedelta(seconds=1), heard)
+    heard["demo-sat", "hko"] += 5
+    watch.passes = (shifted(-0.4),)  # predicted again, and not followed yet
+    (predicted_again,) = watch.health(NOON + timedelta(seconds=2), heard)
+    assert (predicted_again.active, predicted_again.packets) == (True, 5)
+
+
+def test_candidates_that_are_up_together_are_one_pass_and_its_packets_are_told_once() -> None:
+    watch, heard = PassWatch(), Counter[tuple[str, str]]()
+    watch.passes = (PASS, replace(shifted(120), norad_id=2))
+    told = []
+    for second in range(-5, 800, 5):
+        if second in (60, 300, 650):
+            heard["demo-sat", "hko"] += 10
+        told += [(second, e.kind, e.packets) for e in watch.update(NOON + timedelta(seconds=second), heard)]
+        assert len(watch.health(NOON + timedelta(seconds=second), heard)) == (second < 720)
+    assert told == [(0, "aos", 0), (720, "los", 30)]
+
+
 def test_health_has_the_pass_under_way_and_else_the_next_one() -> None:
     watch, heard = PassWatch(), Counter[tuple[str, str]]()
     later = shifted(6000)
