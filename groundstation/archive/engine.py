@@ -35,6 +35,7 @@ POSTGRESQL_PATIENCE = {
     "tcp_user_timeout": 30_000,
 }
 PROGRAM_LIMIT = "54"  # SQLSTATE class: the row is more than the server can hold
+MISSING = ("42P01", "42703")  # SQLSTATEs: no such table, no such column
 WAL_RESET_CURED = (3, 51, 3)
 DATA_ERRORS = (
     DataError, IntegrityError, sqlite3.DataError, sqlite3.IntegrityError, UnicodeEncodeError, OverflowError,
@@ -151,6 +152,12 @@ def is_data_error(error: Exception) -> bool:
         return True
     state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
     return isinstance(error, DBAPIError) and state.startswith(PROGRAM_LIMIT)
+
+
+def is_shape_error(error: Exception) -> bool:
+    """Tell whether the database lacks a table or a column that it was asked for."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    return state in MISSING or one_line(error).startswith(("no such table", "no such column"))
 
 
 def one_line(error: Exception) -> str:

@@ -14,7 +14,8 @@ from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection, Row, Select, and_, func, or_, select, tuple_
 
 from groundstation.archive import tables
-from groundstation.archive.engine import FAILURES, ArchiveUnavailableError, one_line, open_engine
+from groundstation.archive.engine import FAILURES, ArchiveUnavailableError, is_shape_error, one_line, open_engine
+from groundstation.archive.migrate import newest_revision, revision_of
 from groundstation.telemetry.packet import Level, Packet, Value
 
 P = ParamSpec("P")
@@ -52,7 +53,20 @@ class Reader:
             with self._engine.connect() as connection, connection.begin():
                 return query(connection, *args, **kwargs)
         except FAILURES as error:
-            raise ArchiveUnavailableError(f"{self._engine.url}: {one_line(error)}") from error
+            other = self._other_revision() if is_shape_error(error) else None
+            raise ArchiveUnavailableError(f"{self._engine.url}: {other or one_line(error)}") from error
+
+    def _other_revision(self) -> str | None:
+        """Return what to do about an archive that another version made; None where it is this one's."""
+        try:
+            with self._engine.connect() as connection:
+                found, expected = revision_of(connection), newest_revision()
+        except FAILURES:
+            return None
+        if found == expected:
+            return None
+        hint = "`groundstation db upgrade` makes it so, where it is older"
+        return f"found an archive of revision {found or 'none'}, expected {expected}: {hint}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,14 @@
 """What the archive answers, and in which order."""
 
 import os
+import shutil
+from pathlib import Path
+
+import pytest
 
 from groundstation.archive import queries
+from groundstation.archive.migrate import MIGRATIONS, migrate, newest_revision
+from groundstation.archive.writer import ArchiveUnavailableError
 from groundstation.telemetry.packet import Reason
 from tests.archive.places import SECOND, T0, Place, packet, rejection
 
@@ -86,3 +92,17 @@ async def test_times_are_found_through_an_index(place: Place) -> None:
         within = f"{column} >= {literal(T0)} AND {column} < {literal(T0 + SECOND)}"
         said = str(place.rows(f"{plan} SELECT * FROM packet WHERE satellite = 'horyu-4' AND {within}"))
         assert any(name in said for name in index.split("|")), said
+
+
+def test_an_archive_of_another_revision_is_called_that(nowhere: Place, tmp_path: Path) -> None:
+    old = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
+    for later in old.glob("versions/000[4-9]*"):
+        later.unlink()
+    migrate(nowhere.url, nowhere.password_file, migrations=old)
+    revisions = f"found an archive of revision 0003, expected {newest_revision()}: `groundstation db upgrade`"
+    with pytest.raises(ArchiveUnavailableError, match=revisions):
+        nowhere.reader().ask_now(queries.pass_of, 1)
+    nowhere.migrate()
+    assert nowhere.reader().ask_now(queries.pass_of, 1) is None
+    with pytest.raises(ArchiveUnavailableError, match="nowhere"):  # the driver's own words where that is not why
+        nowhere.reader().ask_now(lambda connection: connection.exec_driver_sql("SELECT * FROM nowhere"))
