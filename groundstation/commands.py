@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # `groundstation --help` need not wait for numpy
     from groundstation.config import Config
     from groundstation.pass_query import Asked
 
+log = logging.getLogger(__name__)
+
 FAILED, ASKED_WRONGLY, INTERRUPTED = 1, 2, 130
 LOG_LAYOUT = "%(asctime)s %(levelname)s %(message)s"
 PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))  # syslog's, by logging's levels
@@ -54,12 +56,26 @@ def run_command(options: argparse.Namespace) -> int:
     refuse_faults(config)
     log_to_stderr(config.settings.log.level)
 
-    async def run() -> None:
-        stopping = asyncio.Event()
-        with stop_on_signals(stopping, STOPPED_BY_S):
-            await Daemon(config).run(stopping)
+    at_work: list[str] = []
 
-    return report_failures(lambda: asyncio.run(run()))
+    async def run() -> None:
+        stopping, daemon = asyncio.Event(), Daemon(config)
+        try:
+            with stop_on_signals(stopping, STOPPED_BY_S):
+                await daemon.run(stopping)
+        finally:
+            at_work.extend(daemon.idle_s())  # its tasks, once there are any
+
+    def work() -> None:
+        try:
+            asyncio.run(run())
+        except Exception:  # at work it is a bug, whatever its class, and who looks for it needs to see where
+            if not at_work:
+                raise
+            log.critical("a task failed, which ends the daemon", exc_info=True)
+            raise SystemExit(FAILED) from None
+
+    return report_failures(work)
 
 
 def check_command(options: argparse.Namespace) -> int:

@@ -4,6 +4,8 @@ import asyncio
 import random
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -225,6 +227,26 @@ def test_it_says_how_far_the_next_aos_may_be_off(daemon: DaemonProcess) -> None:
         lines = answer.read().decode().splitlines()
     [sample] = [line for line in lines if line.startswith("groundstation_pass_aos_uncertainty_seconds{")]
     assert float(sample.split()[-1]) == pytest.approx(seconds)
+
+
+def test_what_ends_it_at_work_is_told_with_where_it_happened_and_status_1(tmp_path: Path) -> None:
+    path = write_files(tmp_path / "station", settings=SETTINGS.replace("[[links]]", "[[links]]\nport = 9"))
+    source = f"""\
+import sys
+from groundstation.cli import main
+
+def forbid(event, arguments):  # a file that may not be read, which no permission is to root
+    if event == "open" and "finals2000A" in str(arguments[0]):
+        raise PermissionError(13, "Permission denied", str(arguments[0]))
+
+sys.addaudithook(forbid)
+sys.exit(main(["run", "--config", {str(path)!r}]))
+"""
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "CRITICAL a task failed, which ends the daemon" in done.stderr
+    assert "in _predict" in done.stderr
+    assert "PermissionError: [Errno 13] Permission denied: " in done.stderr
 
 
 def test_a_taken_port_is_one_line_and_status_1(daemon: DaemonProcess, tmp_path: Path) -> None:
