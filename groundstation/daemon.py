@@ -14,7 +14,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 from groundstation import __version__
@@ -31,7 +31,7 @@ from groundstation.monitor import systemd
 from groundstation.monitor.health import Health
 from groundstation.monitor.http import serve
 from groundstation.pass_calendar import read_calendar
-from groundstation.pipeline import Inbox, record
+from groundstation.pipeline import RETRY_FIRST_S, RETRY_MOST_S, Inbox, record
 from groundstation.planning import Planner
 from groundstation.prediction import Predictor
 from groundstation.stations import Stations
@@ -71,6 +71,7 @@ class Daemon:
         self.writer: Writer | None = None  # while the archive is open
         self.started_at = datetime.now(UTC)
         self.ready = asyncio.Event()  # the archive is open, every link subscribed, the passes predicted
+        self._why_closed = ""  # what kept the archive from being opened
         self._predicted = False
         self._beats: dict[str, float] = {}
         self._loop_lag_s = 0.0
@@ -99,7 +100,8 @@ class Daemon:
         if self.ready.is_set():
             return []
         waiting = [f"link {source.settings.name} subscribed" for source in self.sources if not source.ready.is_set()]
-        waiting += [] if self.writer else ["archive opened"]
+        if self.writer is None:
+            waiting.append("archive opened" + (f" ({self._why_closed})" if self._why_closed else ""))
         return waiting + ([] if self._predicted else ["passes predicted"])
 
     async def calendar(self, stations: Collection[str], satellites: Collection[str]) -> str:
@@ -117,17 +119,45 @@ class Daemon:
         http = settings.http
         async with serve(http.host, http.port, self.health, self.missing, self.calendar) as self.url:
             log.info("groundstation %s: metrics at %s/metrics", __version__, self.url)
-            await asyncio.to_thread(migrate, settings.archive.url, settings.archive.password_file)
-            async with Writer(settings.archive.url, settings.archive.password_file) as writer, self.leadership:
-                self.writer = writer
-                definitions = list(self.config.definitions.values())
-                await writer.save_definitions(definitions)
-                await writer.commit(keep_views, definitions)
-                await self.supply.open(writer)
-                self.tally.recall(await writer.commit(last_known, list(self.config.definitions)))
-                await self._work(writer, stopping)
-                self.writer = None
+            async with Writer(settings.archive.url, settings.archive.password_file) as writer:
+                if await self._open_at_last(writer, stopping):
+                    async with self.leadership:
+                        self.writer = writer
+                        await self._work(writer, stopping)
+                        self.writer = None
         log.info("stopped")
+
+    async def _open_at_last(self, writer: Writer, stopping: asyncio.Event) -> bool:
+        """Open the archive, however long it is away; return False where `stopping` came first.
+
+        HTTP is up meanwhile and says what is wrong. Nothing is taken from the brokers, which queue.
+        """
+        delay_s, failing_since = RETRY_FIRST_S, None
+        while not stopping.is_set():
+            try:
+                await self._open(writer)
+            except ArchiveUnavailableError as error:
+                failing_since = failing_since or time.monotonic()
+                self._why_closed = str(error)
+                log.error("archive unavailable, nothing is lost, next try in %.1f s: %s", delay_s, error)
+                systemd.notify(f"STATUS=waiting for the archive: {error}")
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), delay_s)
+                delay_s = min(delay_s * 2, RETRY_MOST_S)
+            else:
+                if failing_since is not None:
+                    log.warning("archive is back after %.0f s", time.monotonic() - failing_since)
+                return True
+        return False
+
+    async def _open(self, writer: Writer) -> None:
+        """Bring the archive to today's shape and take up what it knows; may be done again after it failed."""
+        archive, definitions = self.config.settings.archive, list(self.config.definitions.values())
+        await asyncio.to_thread(migrate, archive.url, archive.password_file)
+        await writer.save_definitions(definitions)
+        await writer.commit(keep_views, definitions)
+        await self.supply.open(writer)
+        self.tally.recall(await writer.commit(last_known, list(self.config.definitions)))
 
     async def _work(self, writer: Writer, stopping: asyncio.Event) -> None:
         decode = Decoder(

@@ -143,6 +143,45 @@ async def test_a_second_signal_ends_it_at_once(daemon: DaemonProcess, broker: Mo
     await asyncio.to_thread(wait_for_rows, daemon, 10)
 
 
+def test_an_archive_that_is_away_at_the_start_is_waited_for(daemon: DaemonProcess) -> None:
+    daemon.start().wait_until_ready()
+    assert daemon.stop() == 0
+    with closing(sqlite3.connect(daemon.path.parent / "test.db", isolation_level=None)) as locker:
+        locker.execute("BEGIN EXCLUSIVE")
+        daemon.start()
+        deadline = time.monotonic() + 60
+        while "archive unavailable" not in daemon.text():  # it waits ten seconds for the lock each time
+            assert time.monotonic() < deadline, daemon.text()
+            assert daemon.get("/readyz")[0] == 503
+            time.sleep(0.1)
+        [why] = [line for line in daemon.get("/readyz")[1]["missing"] if line.startswith("archive opened")]
+        assert "database is locked" in why
+        assert daemon.get("/healthz")[0] == 503
+    daemon.wait_until_ready()
+    assert "archive is back" in daemon.text()
+    assert daemon.get("/healthz")[0] == 200
+
+
+def test_a_stop_while_the_archive_is_away_ends_it_with_status_0(daemon: DaemonProcess) -> None:
+    (daemon.path.parent / "test.db").write_bytes(b"this is no database" * 1000)
+    daemon.start()
+    deadline = time.monotonic() + 60
+    while not any("not a database" in line for line in daemon.get("/readyz")[1]["missing"]):
+        assert time.monotonic() < deadline, daemon.text()
+        time.sleep(0.05)
+    assert daemon.stop() == 0
+    assert daemon.text().rstrip().endswith("stopped")
+
+
+def test_an_archive_of_a_newer_version_is_not_waited_for(daemon: DaemonProcess) -> None:
+    daemon.start().wait_until_ready()
+    assert daemon.stop() == 0
+    with closing(sqlite3.connect(daemon.path.parent / "test.db")) as archive, archive:
+        archive.execute("UPDATE alembic_version SET version_num = '9999'")
+    assert daemon.start().wait() == 2
+    assert "found an archive of revision 9999" in daemon.text()
+
+
 def test_it_is_ready_only_once_it_has_subscribed(daemon: DaemonProcess, broker: Mosquitto) -> None:
     broker.stop()
     daemon.start()
