@@ -114,6 +114,7 @@ def pass_commands(add: Add) -> None:
     with_prediction(passes)
     passes.add_argument("--from", dest="start", type=moment, metavar="ISO", help="begin there instead of now")
     passes.add_argument("--to", dest="end", type=moment, metavar="ISO", help="end there instead of 24 h later")
+    passes.add_argument("--sunlit", action="store_true", help="when each is lit by the sun too, in JSON and CSV")
     passes.add_argument("--format", choices=("table", "json", "csv", "ics"), default="table")
 
     track = add("track", commands.track_command, "show one pass step by step: azimuth, elevation, range, Doppler")

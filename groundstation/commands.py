@@ -143,8 +143,14 @@ def track_command(options: argparse.Namespace) -> int:
 def asked(options: argparse.Namespace) -> "Asked":
     from groundstation.pass_query import Asked
 
-    satellites = getattr(options, "satellites", ())  # `track` has one PASS instead
-    return Asked(satellites, options.site, options.mask, options.elements, options.ut1)
+    return Asked(
+        satellites=getattr(options, "satellites", ()),  # `track` has one PASS instead
+        site=options.site,
+        mask_deg=options.mask,
+        element_files=options.elements,
+        ut1=options.ut1,
+        sunlit=getattr(options, "sunlit", False),
+    )
 
 
 def warn(lines: Sequence[str]) -> None:

@@ -16,30 +16,38 @@ from rich.text import Text
 
 from groundstation.orbit.passes import Pass
 from groundstation.orbit.sunlit import Span
-from groundstation.pass_query import Found
+from groundstation.pass_query import Found, in_parts
 
 PIPED_WIDTH = 120
 COLUMNS = {"NORAD": 9, "AOS (UTC)": 14, "LOS": 8, "lasts": 5, "max": 3, "azimuths": 9, "±": 7}
 OF_PASS = tuple(field.name for field in dataclasses.fields(Pass))
-FIELDS = (*OF_PASS, "aos_uncertainty_s", "sunlit")
+FIELDS = (*OF_PASS, "aos_uncertainty_s")
 MARGINS = ((1, "s"), (60, "min"), (3600, "h"), (86400, "d"))
 
 
 def as_json(found: Found) -> str:
     """Return a JSON array; times are ISO in UTC with microseconds and Z, null where an edge is unknown."""
-    rows = (plain(one, found) | {"sunlit": spans(found.sunlit(one))} for one in found.passes)
-    return json.dumps(list(rows), indent=2, ensure_ascii=False)
+    parts = in_parts(found.passes, "writing")
+    return json.dumps([row(one, found) for part in parts for one in part], indent=2, ensure_ascii=False)
 
 
 def as_csv(found: Found) -> str:
     """Return one header line and one line a pass, with the keys and texts of the JSON; sunlit spans are start/end."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    writer = csv.DictWriter(text, (*FIELDS, "sunlit") if found.with_sunlit else FIELDS, lineterminator="\n")
     writer.writeheader()
-    for one in found.passes:
-        lit = " ".join("/".join(span) for span in spans(found.sunlit(one)))
-        writer.writerow(plain(one, found) | {"sunlit": lit})
+    for part in in_parts(found.passes, "writing"):
+        for one in part:
+            told = row(one, found)
+            if found.with_sunlit:
+                told["sunlit"] = " ".join("/".join(span) for span in told["sunlit"])
+            writer.writerow(told)
     return text.getvalue()
+
+
+def row(one: Pass, found: Found) -> dict[str, Any]:
+    told = plain(one, found)
+    return told | {"sunlit": spans(found.sunlit(one))} if found.with_sunlit else told
 
 
 def plain(one: Pass, found: Found) -> dict[str, Any]:

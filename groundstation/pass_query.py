@@ -1,9 +1,14 @@
 """Which passes were asked for: satellites, site, mask and elements from the command line over a configuration."""
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import track
 
 from groundstation.config import Config, ConfigError, load_elements
 from groundstation.orbit.earth_rotation import Ut1Source, earth_rotation, why_stale
@@ -13,6 +18,8 @@ from groundstation.orbit.site import Site
 from groundstation.orbit.sunlit import Span, sunlit_spans
 from groundstation.timekeeping import drift_factors, known_history, uncertainties
 
+T = TypeVar("T")
+PART, LONG_WORK_PARTS = 250, 4  # a part takes some hundredths of a second a day
 OLD_AFTER_DAYS = 14  # SGP4 is good for about two weeks; the alert ElementsExpired says so too
 
 
@@ -25,6 +32,7 @@ class Asked:
     mask_deg: float | None = None
     element_files: Sequence[Path] | None = None
     ut1: Ut1Source = "iers"
+    sunlit: bool = False  # when each satellite is lit too: it takes longer than the passes themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,7 @@ class Found:
     elements: Mapping[int, Elements]  # what was predicted from, by catalogue number
     window: tuple[datetime, datetime]
     aos_uncertainty_s: Mapping[Pass, float]  # not of those without an AOS, nor where nobody can say
+    with_sunlit: bool = False  # whether that was asked for
 
     def sunlit(self, one: Pass) -> list[Span]:
         """Return when the satellite is lit between AOS and LOS, and within the window where an edge is unknown."""
@@ -51,9 +60,14 @@ def query_passes(config: Config, asked: Asked, start: datetime, end: datetime) -
     """
     wanted, where = elements_asked(config, asked), site_asked(config, asked)
     try:
-        passes = find_passes(wanted, where, start, end, ut1=asked.ut1)
+        passes = [
+            one
+            for some in in_parts(wanted, "predicting")
+            for one in find_passes(some, where, start, end, ut1=asked.ut1)
+        ]
     except ElementsError as error:
         raise ConfigError([str(error)]) from error
+    passes.sort(key=lambda one: (one.aos or start, one.culmination, one.norad_id))
     factors = drift_factors(wanted, history(config, wanted, asked))
     return Found(
         passes=tuple(passes),
@@ -64,7 +78,15 @@ def query_passes(config: Config, asked: Asked, start: datetime, end: datetime) -
         elements={one.norad_id: one for one in wanted},
         window=(start, end),
         aos_uncertainty_s=uncertainties(passes, wanted, factors),
+        with_sunlit=asked.sunlit,
     )
+
+
+def in_parts(many: Sequence[T], doing: str) -> Iterable[Sequence[T]]:
+    """Return `many` bit by bit; a person at a terminal sees on stderr how far a long work has come."""
+    parts = [many[first : first + PART] for first in range(0, len(many), PART)]
+    quiet = len(parts) < LONG_WORK_PARTS or not sys.stderr.isatty()
+    return track(parts, doing, console=Console(stderr=True), transient=True, disable=quiet)
 
 
 def history(config: Config, wanted: Sequence[Elements], asked: Asked) -> list[Elements]:

@@ -158,7 +158,7 @@ def test_the_uncertainty_follows_the_earlier_sets_in_files_and_archive(ask: Aski
 def test_sunlit_spans_lie_within_the_pass_and_change_where_the_light_does(ask: Asking, config_file: Path) -> None:
     [elements] = load_config(config_file).elements
     window = ["--from", "2026-08-23T12:00Z", "--to", "2026-08-23T22:00Z"]
-    found = ask("--site", "-70,114.17,0", *window)
+    found = ask("--sunlit", "--site", "-70,114.17,0", *window)
     partly = [one for one in found if one["sunlit"] and one["sunlit"] != [[one["aos"], one["los"]]]]
     assert len(partly) >= 3
     for one in partly:
@@ -170,9 +170,9 @@ def test_sunlit_spans_lie_within_the_pass_and_change_where_the_light_does(ask: A
 
 
 def test_csv_has_the_same_figures_as_json(ask: Asking, config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = ask("--site", "-70,114.17,0", *WINDOW)
+    found = ask("--sunlit", "--site", "-70,114.17,0", *WINDOW)
     assert {len(one["sunlit"]) for one in found} == {0, 1}
-    arguments = ["--config", str(config_file), "--site", "-70,114.17,0", *WINDOW]
+    arguments = ["--config", str(config_file), "--sunlit", "--site", "-70,114.17,0", *WINDOW]
     assert main(["passes", *arguments, "--format", "csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [list(row) for row in rows] == [list(one) for one in found]
