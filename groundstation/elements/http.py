@@ -128,7 +128,7 @@ async def log_in(session: aiohttp.ClientSession, source: SourceSettings) -> None
 def password(file: Path | None) -> str:
     """Read the password afresh, so that a changed one needs no restart."""
     try:
-        return file.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r") if file else ""
+        return file.read_text(encoding="utf-8").removesuffix("\n") if file else ""
     except (OSError, UnicodeDecodeError) as error:
         raise FetchError(Outcome.CREDENTIALS, f"password_file {file}: cannot be read") from error
 

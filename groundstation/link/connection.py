@@ -165,7 +165,7 @@ def password(settings: LinkSettings) -> str | None:
     if settings.password_file is None:
         return None
     try:
-        return settings.password_file.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+        return settings.password_file.read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise LinkError(Trouble.CREDENTIALS, f"password_file {settings.password_file}: {reason}") from error
