@@ -73,6 +73,13 @@ def wait_for_rows(daemon: DaemonProcess, count: int, timeout_s: float = 60) -> N
         time.sleep(0.1)
 
 
+def wait_for_in_flight(daemon: DaemonProcess, count: int, timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while (found := daemon.get("/api/status")[1]["links"][0]["in_flight"]) != count:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.02)
+
+
 async def test_kill_9_in_the_middle_of_5000_packets_loses_none_and_doubles_none(
     daemon: DaemonProcess, broker: Mosquitto
 ) -> None:
@@ -134,6 +141,7 @@ async def test_a_second_signal_ends_it_at_once(daemon: DaemonProcess, broker: Mo
     with closing(sqlite3.connect(daemon.path.parent / "test.db", isolation_level=None)) as locker:
         locker.execute("BEGIN IMMEDIATE")  # the daemon cannot commit, so it cannot drain
         await publish(broker.port, range(10))
+        await asyncio.to_thread(wait_for_in_flight, daemon, 10)  # the broker has them before the daemon does
         daemon.signal(signal.SIGTERM)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(daemon.wait, 1.0), 0.7)

@@ -1,4 +1,4 @@
-"""A task that fails ends the daemon at once, with its traceback; systemd starts it again, and nothing goes on by half."""
+"""A task that fails ends the daemon at once, with its traceback; systemd starts it again, whole."""
 
 import asyncio
 import subprocess
