@@ -108,8 +108,9 @@ def station_commands(add: Add) -> None:
 
 def pass_commands(add: Add) -> None:
     """Add what tells when satellites are up: passes, track, contacts."""
-    passes = add("passes", commands.passes_command, "list the coming passes")
+    passes = add("passes", commands.passes_command, "list the coming passes, or with --past those in the archive")
     with_config(passes)
+    passes.add_argument("--past", action="store_true", help="those of the last 7 days, with number and packets heard")
     passes.add_argument("satellites", nargs="*", metavar="SATELLITE", help="slugs or catalogue numbers; all by default")
     with_prediction(passes)
     passes.add_argument("--from", dest="start", type=moment, metavar="ISO", help="begin there instead of now")

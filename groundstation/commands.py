@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # `groundstation --help` need not wait for numpy
 log = logging.getLogger(__name__)
 
 FAILED, ASKED_WRONGLY, INTERRUPTED = 1, 2, 130
+PAST = timedelta(days=7)  # of passes that are over, where nothing is said
 LOG_LAYOUT = "%(asctime)s %(levelname)s %(message)s"
 PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))  # syslog's, by logging's levels
 
@@ -94,7 +95,33 @@ def check_command(options: argparse.Namespace) -> int:
     return 0
 
 
+def past_passes_command(options: argparse.Namespace) -> int:
+    from groundstation.config import load_config
+    from groundstation.pass_list import console
+    from groundstation.past_passes import as_csv, as_json, as_table, query_past
+
+    if options.mask is not None or options.elements or options.sunlit or options.format == "ics":
+        raise UsageError(
+            "--past: found with --mask, --elements, --sunlit or ics: the archive says no more than it knows"
+        )
+    end = options.end or datetime.now(UTC)
+    start, end = window_of(options.start or end - PAST, end)
+    config = load_config(config_path(options))
+
+    def show() -> None:
+        found = query_past(config, options.satellites, options.site, start, end)
+        if options.format == "table":
+            names = {slug: definition.name for slug, definition in config.definitions.items()}
+            console().print(as_table(found, names))
+        else:
+            print(as_json(found) if options.format == "json" else as_csv(found).rstrip("\n"))
+
+    return report_failures(show)
+
+
 def passes_command(options: argparse.Namespace) -> int:
+    if options.past:
+        return past_passes_command(options)
     from groundstation.pass_list import as_csv, as_json, as_table, console
     from groundstation.pass_query import query_passes
 
@@ -407,7 +434,10 @@ def config_path(options: argparse.Namespace) -> Path:
 def window(options: argparse.Namespace, now: datetime) -> tuple[datetime, datetime]:
     """Return from when to when was asked for: a day from now where nothing is said."""
     start: datetime = options.start or now
-    end: datetime = options.end or start + timedelta(hours=24)
+    return window_of(start, options.end or start + timedelta(hours=24))
+
+
+def window_of(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     if end <= start:
         raise UsageError(f"--to: found {end.isoformat()}, expected later than --from, {start.isoformat()}")
     return start, end

@@ -1,6 +1,9 @@
 """`record` and `replay` on an archive filled as the daemon fills it: through Decoder, Writer and the predictor."""
 
 import asyncio
+import csv
+import io
+import json
 import re
 import signal
 import sqlite3
@@ -160,6 +163,29 @@ def test_a_number_is_that_pass_and_no_other(heard: Heard) -> None:
         prediction = open_recording(file).header.prediction
         assert prediction is not None
         assert prediction.aos_us == at(of.aos, 0)
+
+
+def test_passes_that_are_over_are_listed_with_the_number_that_record_takes(
+    heard: Heard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    window = ("--past", "--from", "2026-08-23", "--to", "2026-08-24")
+    assert heard.run("passes", *window, "--format", "json") == 0
+    second, first = json.loads(capsys.readouterr().out)
+    assert (first["number"], first["station"], first["packets"]) == (1, "hko", 0)
+    assert (second["number"], second["satellite"], second["packets"]) == (2, "one-sat", 12)
+    assert datetime.fromisoformat(second["aos"]) == heard.passes[1].aos
+    assert heard.run("passes", "61231", *window, "--site", "hko", "--format", "csv") == 0
+    [line, *_] = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (line["number"], line["packets"], line["los"]) == ("2", "12", second["los"])
+    assert heard.run("passes", *window) == 0
+    assert re.search(r"^ *2 +One-Sat +hko +2026-08-23 .*° +12$", capsys.readouterr().out, re.MULTILINE)
+    assert heard.run("passes", *window[:-1], "2026-08-23T00:01", "--format", "json") == 0
+    assert capsys.readouterr().out == "[]\n"
+    for wrong in (("one-sat", "--site", "hku"), ("other-sat",)):
+        assert heard.run("passes", *wrong, *window, "--format", "json") == 0
+        assert capsys.readouterr().out == "[]\n"
+    assert heard.run("passes", *window, "--mask", "10") == 2
+    assert heard.run("passes", *window, "--site", "atlantis") == 2
 
 
 def test_what_came_before_aos_or_after_los_is_recorded_and_told(
@@ -337,7 +363,7 @@ def test_a_server_by_another_name_is_the_stations_own_archive_too(
     own = on_a_server.config.settings.archive.url
     password = ("--password-file", postgresql.password_file)
     for url in (own, own.replace("127.0.0.1", "localhost"), f"{own}?application_name=again"):
-        assert on_a_server.run("replay", "2", "--to", url, *password) == 2
+        assert on_a_server.run("replay", "2", "--speed", "max", "--to", url, *password) == 2
         assert "the station's own archive, expected another one" in capsys.readouterr().err
     other = postgresql.url(postgresql.new_database())
     assert on_a_server.run("replay", "2", "--speed", "max", "--to", other, *password) == 0

@@ -15,12 +15,12 @@ from sqlalchemy import Connection, Row, Select, and_, func, or_, select, tuple_
 
 from groundstation.archive import tables
 from groundstation.archive.engine import FAILURES, ArchiveUnavailableError, is_shape_error, one_line, open_engine
-from groundstation.archive.migrate import newest_revision, revision_of
 from groundstation.telemetry.packet import Level, Packet, Value
 
 P = ParamSpec("P")
 T = TypeVar("T")
 KEYS_MOST = 1000  # in one question; SQLite takes 32766 values
+NUMBER_DIGITS = 9  # of a catalogue number
 KEPT = 2  # idle connections: signing in to PostgreSQL takes longer than most answers
 By = Literal["generated_at", "received_at"]
 
@@ -58,6 +58,9 @@ class Reader:
 
     def _other_revision(self) -> str | None:
         """Return what to do about an archive that another version made; None where it is this one's."""
+        # Alembic takes a quarter of a second, which `passes` must not wait for.
+        from groundstation.archive.migrate import newest_revision, revision_of
+
         try:
             with self._engine.connect() as connection:
                 found, expected = revision_of(connection), newest_revision()
@@ -218,6 +221,49 @@ def past_passes(connection: Connection, now_us: int, most: int = 100) -> list[Pr
     """Return the passes that have ended, the last one first."""
     c = tables.passes.c
     return _passes(connection, _pass_columns().where(c.los <= now_us).order_by(c.culmination.desc()), most)
+
+
+def passes_heard(
+    connection: Connection,
+    from_us: int,
+    to_us: int,
+    *,
+    grace_us: int,
+    satellites: Sequence[str] = (),
+    station: str | None = None,
+    most: int = 1000,
+) -> list[tuple[PredictedPass, int]]:
+    """Return the passes that were over by then, the last one first, each with how many packets its station heard in it.
+
+    A pass is heard from `grace_us` before AOS to as long after LOS; one without an edge has no such span, and 0.
+    `satellites` are slugs or catalogue numbers.
+    """
+    c = tables.passes.c
+    within = _pass_columns().where(c.culmination >= from_us, c.los <= to_us)
+    if satellites:
+        numbers = [int(one) for one in satellites if one.isdecimal() and len(one) <= NUMBER_DIGITS]
+        within = within.where(or_(c.satellite.in_(satellites), c.norad_id.in_(numbers)))
+    if station is not None:
+        within = within.where(c.station == station)
+    found = _passes(connection, within.order_by(c.culmination.desc()), most)
+    return [(one, _hearings(connection, one, grace_us)) for one in found]
+
+
+def _hearings(connection: Connection, of: PredictedPass, grace_us: int) -> int:
+    if of.aos_us is None or of.los_us is None:
+        return 0
+    return sum(
+        connection.scalar(
+            select(func.count()).where(
+                c.satellite == of.satellite,
+                c.station == of.station,
+                c.received_at >= of.aos_us - grace_us,
+                c.received_at < of.los_us + grace_us,
+            )
+        )
+        or 0
+        for c in (tables.packet.c, tables.reception.c)
+    )
 
 
 def passes_since(connection: Connection, from_us: int, most: int = 10_000) -> list[PredictedPass]:
