@@ -268,6 +268,7 @@ def measure_sqlite(folder: Path, packets: int, rounds: int, live_s: float) -> No
     with ingesting(folder, place) as (broker, daemon):
         floors = Floors(broker, folder, count)
         ours, resident_mb = Rounds(count), [daemon.resident_mb()]
+        asyncio.run(live(broker, daemon, folder / "archive.db", packets, live_s))  # before there is much to roll up
         floors.open_sessions()
         for number in range(rounds):
             ours.add(*drain(broker, daemon, number * count, count))
@@ -280,7 +281,6 @@ def measure_sqlite(folder: Path, packets: int, rounds: int, live_s: float) -> No
         tell_stages(ours, floors.rounds["link alone"], stages(folder))
         shown = ", ".join(f"{mb:.0f}" for mb in resident_mb[:: max(1, len(resident_mb) // 10)])
         print(f"resident memory over {packets:,} packets: {shown} MB; most {max(resident_mb):.0f} MB", flush=True)
-        asyncio.run(live(broker, daemon, folder / "archive.db", packets, live_s))
 
 
 def tell(ours: Rounds, floors: dict[str, Rounds]) -> None:

@@ -82,8 +82,8 @@ def check_counts(ground: Ground, good: int, bad: int) -> None:
 
 
 def series_of(ground: Ground) -> set[str]:
-    """Return the metrics' names with their labels, but those that come with a first message or follow the sky."""
+    """Return the metrics' names with their labels, but those that follow the sky or say when something first was."""
     text = ground.ask_text("/metrics")
     assert text is not None
     names = {line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")}
-    return {name for name in names if "_last_" not in name and not name.startswith(OF_THE_SKY)}
+    return {name for name in names if "_timestamp_seconds" not in name and not name.startswith(OF_THE_SKY)}
