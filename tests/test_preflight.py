@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from groundstation.archive.migrate import migrate
 from groundstation.cli import main
 from tests.parts.certificates import Authority
 from tests.parts.config_files import SETTINGS, write_files
+from tests.parts.daemon_process import DaemonProcess
 
 LINK = 'name = "mqtt"\n'
 TLS = LINK + "tls = true\n"
@@ -88,16 +90,24 @@ def test_a_key_of_another_certificate_is_named(tmp_path: Path, capsys: pytest.Ca
     assert line.startswith(f"groundstation.toml: links[0]: tls_certificate_file {one}, tls_key_file {key}: ")
 
 
-def test_a_directory_that_is_away_is_told_and_stops_no_unit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_directory_that_is_away_is_told_and_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_files(tmp_path / "station", settings=SETTINGS.replace("test.db", "away/test.db"))
     status, [line] = asked(capsys, ["check"], path)
     assert status == 2
     assert line == (
         "groundstation.toml: archive.url: found sqlite:///away/test.db, expected a file in a directory that exists"
     )
-    status, lines = asked(capsys, ["run"], path)
-    assert status == 1
-    assert lines[-1] == "groundstation: sqlite:///away/test.db: unable to open database file"
+    daemon = DaemonProcess(path).start()
+    deadline = time.monotonic() + 60
+    archive = f"archive opened (sqlite:///{path.parent}/away/test.db: unable to open database file)"
+    while archive not in daemon.get("/readyz")[1]["missing"]:
+        assert time.monotonic() < deadline, daemon.text()
+        time.sleep(0.05)
+    (path.parent / "away").mkdir()
+    while daemon.get("/readyz")[1]["missing"] not in ([], ["link mqtt subscribed"]):
+        assert time.monotonic() < deadline, daemon.text()
+        time.sleep(0.05)
+    assert daemon.stop() == 0
 
 
 def test_the_state_directory_need_not_be_there_before_the_unit_starts(
