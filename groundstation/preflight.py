@@ -50,7 +50,8 @@ def bad_certificates(settings: Settings) -> Iterator[str]:
 def absent_directory(config: Config) -> str | None:
     """Return a line where the archive's directory is not there.
 
-    A disk may be away for a while, so the daemon is not told that its configuration is wrong: it waits. systemd makes the state directory, which is no fault before the first start.
+    A disk may be away for a while, so the daemon is not told that its configuration is wrong: it waits. systemd
+    makes the state directory, which is no fault before the first start.
     """
     url = config.settings.archive.url
     directory = Path(url.removeprefix("sqlite:///")).parent
