@@ -1,13 +1,12 @@
 """Reads every counter into one Health: the only place that knows where each number stands."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from groundstation import __version__
 from groundstation.archive.element_supply import Served
 from groundstation.archive.leadership import Leadership
+from groundstation.archive.space import space_on_disk
 from groundstation.archive.writer import Writer
 from groundstation.config import Config
 from groundstation.elements.settings import FILES
@@ -113,7 +112,7 @@ def satellite_of(slug: str, entry: SatelliteTally, supply: Supply) -> SatelliteH
 
 
 def archive_of(writer: Writer | None, upkeep: Upkeep, leadership: Leadership, url: str) -> ArchiveHealth:
-    size_bytes, free_bytes = disk_of(url)
+    size_bytes, free_bytes = space_on_disk(url)
     if writer is None:
         return ArchiveHealth(up=False, leads=False, size_bytes=size_bytes, free_bytes=free_bytes)
     return ArchiveHealth(
@@ -128,17 +127,6 @@ def archive_of(writer: Writer | None, upkeep: Upkeep, leadership: Leadership, ur
         rolled_up_at_us=upkeep.rolled_up_at_us,
         forgot_at_us=upkeep.forgot_at_us,
     )
-
-
-def disk_of(url: str) -> tuple[int, int | None]:
-    """Return a SQLite archive's bytes with its journal, and what its file system has left; (0, None) for a server."""
-    prefix = "sqlite:///"
-    if not url.startswith(prefix):
-        return 0, None
-    file = Path(url.removeprefix(prefix))
-    parts = (file, file.with_name(f"{file.name}-wal"))
-    size_bytes = sum(part.stat().st_size for part in parts if part.exists())
-    return size_bytes, shutil.disk_usage(file.parent).free if file.parent.exists() else None
 
 
 def elements_of(supply: Supply) -> tuple[ElementsHealth, ...]:

@@ -18,7 +18,7 @@ from groundstation.archive import tables
 from groundstation.archive.columns import Time
 from groundstation.archive.engine import FAILURES, ArchiveUnavailableError, one_line, open_engine, sqlite_cursor
 from groundstation.archive.migrate import newest_revision, revision_of, write_copy
-from groundstation.archive.queries import space
+from groundstation.archive.space import space
 from groundstation.archive.url import check_url, with_password
 
 VACUUM_PAGES = 1000  # in one transaction: the daemon's writer waits some milliseconds

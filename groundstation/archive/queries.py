@@ -5,7 +5,6 @@ async with Reader(url) as reader:
 """
 
 import asyncio
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -379,12 +378,3 @@ def _rejected(connection: Connection, satellite: str, station: str, from_us: int
     c = tables.quarantine.c
     topic = c.topic.endswith(f"/{station}/{satellite}/telemetry", autoescape=True)
     return _quarantined(connection, _quarantine_columns().where(topic, c.arrived_at >= from_us, c.arrived_at < to_us))
-
-
-def space(connection: Connection) -> tuple[int, int | None]:
-    """Return the archive's size in bytes and what its file system has left; None for a server, which knows better."""
-    if connection.dialect.name != "sqlite":
-        return int(connection.scalar(select(func.pg_database_size(func.current_database()))) or 0), None
-    file = Path(str(connection.engine.url.database))
-    parts = (file, file.with_name(f"{file.name}-wal"))
-    return sum(part.stat().st_size for part in parts if part.exists()), shutil.disk_usage(file.parent).free

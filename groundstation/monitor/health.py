@@ -126,7 +126,7 @@ class ArchiveHealth:
     errors: int = 0
     write_seconds: float = 0.0  # sum over all transactions
     writes: int = 0
-    size_bytes: int = 0
+    size_bytes: int | None = None  # of the file and its journal; None for a server
     free_bytes: int | None = None  # on the file system that holds it; None for a server
     leads: bool = True  # passes, roll-ups and retention are this daemon's
     rolled_up_at_us: int | None = None  # when no hour was left to roll up

@@ -181,11 +181,11 @@ def limits(one: SatelliteHealth) -> str:
 def archive(health: Health) -> str:
     one = health.archive
     mean_ms = f"{one.write_seconds / one.writes * 1e3:.1f} ms" if one.writes else "–"
-    free = "–" if one.free_bytes is None else size(one.free_bytes)
+    taken, free = ("–" if found is None else size(found) for found in (one.size_bytes, one.free_bytes))
     row = [
         mark(good=one.up, text="up" if one.up else "cannot be written"),
         ago(one.last_commit_at_us, health.now_us),
-        *(number(text) for text in (f"{one.writes:,}", mean_ms, f"{one.errors:,}", size(one.size_bytes), free)),
+        *(number(text) for text in (f"{one.writes:,}", mean_ms, f"{one.errors:,}", taken, free)),
     ]
     heads = ["", "last commit", "#commits", "#mean time", "#failed", "#size", "#free"]
     return table("Archive", heads, [row])

@@ -8,6 +8,7 @@ import pytest
 
 from groundstation.archive import queries
 from groundstation.archive.migrate import MIGRATIONS, migrate, newest_revision
+from groundstation.archive.space import space
 from groundstation.archive.writer import ArchiveUnavailableError
 from groundstation.telemetry.packet import Reason
 from tests.archive.places import SECOND, T0, Place, packet, rejection
@@ -76,9 +77,9 @@ async def test_counts_are_by_satellite_and_by_reason(place: Place) -> None:
 
 async def test_space_is_what_the_archive_takes(place: Place) -> None:
     async with place.writer() as writer, place.reader() as reader:
-        before, _ = await reader.ask(queries.space)
+        before, _ = await reader.ask(space)
         await writer.store([packet(number, frame=os.urandom(2000)) for number in range(500)], [])
-        after, free = await reader.ask(queries.space)
+        after, free = await reader.ask(space)
     assert 500_000 < after - before < 5_000_000
     assert (free is None) == (place.engine == "postgresql")
 

@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from groundstation.monitor.health import Health, LinkHealth, PassHealth
+from groundstation.monitor.health import ArchiveHealth, Health, LinkHealth, PassHealth
 from groundstation.monitor.metrics import METRICS, describe, render
 from groundstation.telemetry.packet import Reason
 from tests.parts.debian import need
@@ -139,6 +139,11 @@ def test_an_uncertainty_that_nobody_can_tell_has_no_sample() -> None:
     health = dataclasses.replace(health_at(LATER, START), passes=(known, unknown))
     assert one(health, "pass_aos_uncertainty_seconds", satellite="s", station="x") == 2.5
     assert render(health)[0].count(b"\ngroundstation_pass_aos_uncertainty_seconds{") == 1
+
+
+def test_a_server_s_archive_has_no_size_instead_of_a_wrong_one() -> None:
+    health = dataclasses.replace(health_at(LATER, START), archive=ArchiveHealth(up=True))
+    assert not [name for name, _ in scraped(health) if name.startswith("groundstation_archive_") and "bytes" in name]
 
 
 @pytest.mark.parametrize("text", ['a "quoted" one', "back\\slash", "two\nlines", "香港"])
