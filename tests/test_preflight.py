@@ -141,6 +141,5 @@ def test_postgresql_without_its_driver_is_one_line(tmp_path: Path, command: str)
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert done.stderr == (
-        f"{path}: archive.url: found a PostgreSQL server, expected psycopg to be installed: "
-        "pip install 'groundstation[postgresql]'\n"
+        f"{path}: archive.url: found a PostgreSQL server, expected its driver: pip install 'psycopg[binary]'\n"
     )

@@ -45,8 +45,7 @@ def need_driver() -> None:
     try:
         import_module("psycopg")
     except ImportError as error:
-        install = "pip install 'groundstation[postgresql]'"
-        raise UrlError(f"found a PostgreSQL server, expected psycopg to be installed: {install}") from error
+        raise UrlError("found a PostgreSQL server, expected its driver: pip install 'psycopg[binary]'") from error
 
 
 def with_password(url: URL, password_file: Path | None) -> URL:
