@@ -93,21 +93,27 @@ async def replay(
     if to == "mqtt" and password_file is not None:
         raise ConfigError(["--password-file: found with --to mqtt, expected with an archive's URL"])
     target = None if to == "mqtt" else target_of(config, to, password_file)
-    with recording_of(config, wanted) as recording:
+    with recording_of(config, wanted) as (recording, notes):
         player = Player(recording=recording, link=LINK, speed=speed)
         if target is None:
-            return await to_broker(config, player, stopping)
-        return await to_archive(config, player, target, stopping)
+            played = await to_broker(config, player, stopping)
+        else:
+            played = await to_archive(config, player, target, stopping)
+        return replace(played, notes=(*played.notes, *notes))
 
 
 @contextmanager
-def recording_of(config: Config, wanted: str) -> Iterator[Recording]:
-    """Yield the recording in the file `wanted`, or one made of the archived pass `wanted` for this while."""
+def recording_of(config: Config, wanted: str) -> Iterator[tuple[Recording, Sequence[str]]]:
+    """Yield the recording in the file `wanted`, or one made of the archived pass `wanted` for this while.
+
+    With it comes what making it had to say.
+    """
     if Path(wanted).is_file() or wanted.endswith(".gspass"):
-        yield open_recording(Path(wanted))
+        yield open_recording(Path(wanted)), ()
         return
     with tempfile.TemporaryDirectory(prefix="groundstation-replay-") as directory:
-        yield record_pass(config, wanted, Path(directory) / "pass.gspass").recording
+        made = record_pass(config, wanted, Path(directory) / "pass.gspass")
+        yield made.recording, made.notes
 
 
 def target_of(config: Config, to: str, password_file: Path | None) -> Target:
@@ -147,7 +153,7 @@ async def to_archive(config: Config, player: Player, target: Target, stopping: a
         f" + quarantined {account.quarantined} + in flight {inbox.held().total()}"
     )
     warnings = [
-        f"{count} packets were there already, decoded with {kept}: their values stay as they were"
+        f"{count} packets were there already, decoded with {kept}: their values stay, expected a new archive"
         for kept, count in sorted(otherwise.items())
     ]
     played = Played(

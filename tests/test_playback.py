@@ -220,8 +220,10 @@ def test_a_definition_that_changed_during_the_pass_is_told(heard: Heard, capsys:
     definition = heard.record().header.definition
     old, new = load_definition(DEFINITION, "old").hash, load_definition(CORRECTED, "new").hash
     assert definition == DefinitionText(new, CORRECTED)
-    said = f"warning: 12 packets were stored under definition {old}, the others under {new}"
-    assert said in capsys.readouterr().err
+    said = f"12 packets were stored under definition {old}, the others under {new}\n"
+    assert f"warning: {said}" in capsys.readouterr().err
+    assert heard.replay("2", heard.path.parent / "again.db") == 0
+    assert said in capsys.readouterr().out
 
 
 def test_a_corrected_definition_decodes_a_recording_anew(heard: Heard, capsys: pytest.CaptureFixture[str]) -> None:
@@ -242,7 +244,7 @@ def test_old_values_that_stay_where_they_are_are_a_failure(heard: Heard, capsys:
     assert heard.replay(file, again) == 1
     assert voltages(again)[0] == 7.0
     old = load_definition(DEFINITION, "old").hash
-    said = f"warning: 12 packets were there already, decoded with {old}: their values stay as they were\n"
+    said = f"warning: 12 packets were there already, decoded with {old}: their values stay, expected a new archive\n"
     assert capsys.readouterr().err == said
 
 
