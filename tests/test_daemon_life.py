@@ -1,17 +1,28 @@
 """What the daemon says of itself, to systemd and to whoever asks, and what it leaves in the archive at its start."""
 
 import asyncio
+import signal
 import socket
+import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from groundstation.config import load_config
 from groundstation.daemon import Daemon
+from groundstation.link.publisher import Publisher
+from groundstation.link.settings import LinkSettings
+from groundstation.orbit.synthetic import rising_over
 from groundstation.telemetry.definition import load_definition
+from groundstation.telemetry.moments import microseconds
 from tests.archive.places import Place
+from tests.no_loss.ground import numbered
 from tests.parts.config_files import DEFINITION, SETTINGS, write_files
 from tests.parts.daemon_process import DaemonProcess
 from tests.parts.mosquitto import Mosquitto
@@ -98,3 +109,58 @@ async def test_what_holds_the_loop_and_who_made_no_progress_meanwhile_is_seen(st
             await asyncio.sleep(0.01)
     stopping.set()
     await running
+
+
+async def test_passes_are_predicted_again_when_elements_change(station: Path) -> None:
+    daemon, stopping = Daemon(load_config(station)), asyncio.Event()
+    running = asyncio.create_task(daemon.run(stopping))
+    await asyncio.wait_for(daemon.ready.wait(), 60)
+    first = daemon.watch.passes
+    daemon.supply.changed.set()
+    async with asyncio.timeout(30):
+        while daemon.watch.passes is first:  # noqa: ASYNC110  (as a scraper looks)
+            await asyncio.sleep(0.05)
+    assert daemon.watch.passes
+    stopping.set()
+    await running
+
+
+async def test_a_pass_that_began_before_the_daemon_did_has_its_true_aos(station: Path) -> None:
+    config = load_config(station)
+    aos = datetime.now(UTC) - timedelta(minutes=2)
+    rising = rising_over(config.sites["hko"], aos, 70, 61231, "one-sat")
+    daemon, stopping = Daemon(replace(config, elements=(rising,))), asyncio.Event()
+    running = asyncio.create_task(daemon.run(stopping))
+    await asyncio.wait_for(daemon.ready.wait(), 60)
+    (this,) = daemon.health().passes
+    assert this.active
+    assert abs(this.aos_us - microseconds(aos)) < 5_000_000
+    stopping.set()
+    await running
+
+
+async def test_a_stop_waits_for_the_commit_of_messages_that_nobody_would_send_again(
+    station: Path, broker: Mosquitto
+) -> None:
+    daemon = DaemonProcess(station).start()
+    try:
+        daemon.wait_until_ready()
+        with closing(sqlite3.connect(station.parent / "test.db", isolation_level=None)) as locker:
+            locker.execute("BEGIN IMMEDIATE")
+            async with Publisher(LinkSettings(name="test", port=broker.port, client_id="test-publisher")) as publisher:
+                await publisher.publish_all([replace(numbered(number), qos=0) for number in range(5)])
+            await until(daemon, lambda link: link["in_flight"] == 5)
+            daemon.signal(signal.SIGTERM)
+            await until(daemon, lambda link: not link["up"])  # the source has nothing to wait for: it is done
+            locker.execute("ROLLBACK")
+        assert await asyncio.to_thread(daemon.wait) == 0
+        place = Place(f"sqlite:///{station.parent / 'test.db'}")
+        assert place.rows("SELECT sequence FROM packet ORDER BY sequence") == [(n,) for n in range(5)]
+    finally:
+        daemon.stop()
+
+
+async def until(daemon: DaemonProcess, claim: Callable[[dict[str, Any]], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not claim(link := (await asyncio.to_thread(daemon.get, "/api/status"))[1]["links"][0]):
+        assert time.monotonic() < deadline, link
