@@ -207,10 +207,11 @@ class Daemon:
 
     async def _predict(self, writer: Writer) -> None:
         """Predict every pass of the horizon and plan what to take, again and again, and whenever elements change."""
-        settings, beat = self.config.settings.passes, self._beat("predict")
+        settings, beat, told = self.config.settings.passes, self._beat("predict"), (0, 0.0, 0)
         while True:
             start = datetime.now(UTC) - LOOK_BACK
             end = start + LOOK_BACK + timedelta(hours=settings.horizon_h)
+            changed = self.supply.changed.is_set()
             self.supply.changed.clear()
             predicted = await self.predictor.predict(self.supply.elements, start, end, beat)
             found = predicted.passes
@@ -226,12 +227,12 @@ class Daemon:
                 # The passes are known and will be told; the archive gets them with the next prediction.
                 log.warning("predicted passes are not in the archive yet: %s", error)
             await self.planner.renew(found, numbers, writer if led else None, datetime.now(UTC), end)
-            log.info(
-                "%d passes predicted for the next %.0f h, %d contacts planned",
-                len(self.watch.upcoming(datetime.now(UTC))),
-                settings.horizon_h,
-                sum(len(plan.contacts) for plan in self.planner.plans.values()),
-            )
+            coming = len(self.watch.upcoming(datetime.now(UTC)))
+            planned = sum(len(plan.contacts) for plan in self.planner.plans.values())
+            figures = coming, settings.horizon_h, planned
+            level = logging.INFO if changed or figures != told else logging.DEBUG
+            log.log(level, "%d passes predicted for the next %.0f h, %d contacts planned", *figures)
+            told = figures
             for _ in range(max(1, int(settings.refresh_s))):
                 beat()
                 await asyncio.sleep(1)

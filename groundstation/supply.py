@@ -11,7 +11,7 @@ with a set of its own; sets of a satellite that has decayed are kept, and nobody
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from random import uniform
@@ -38,6 +38,7 @@ RETRY_S = 60.0  # while the archive is away, without which nothing is asked
 LATE_LEAST_S, LATE_MOST_S = 30.0, 300.0  # after a source may be asked again: stations do not all come at once
 DOUBTS_KEPT = 8  # implausible sets of one number that a later set may confirm
 
+SECOND = "%Y-%m-%d %H:%M:%SZ"
 Key = tuple[str, int]  # slug and catalogue number
 Beat = Callable[[], None]
 
@@ -100,8 +101,10 @@ class Supply:
         """Let the newest candidate of each number that the gate admits serve; return how many now do."""
         admitted = 0
         async with self._lock:
+            known = set(self._served)
             for slug, sets in by_satellite(self._numbers, candidates):
                 admitted += await self._consider(writer, slug, sets, source)
+            self._tell_first(known, source)
             await self._save(writer)
         return admitted
 
@@ -133,12 +136,14 @@ class Supply:
 
     def _admit(self, key: Key, candidate: Elements, source: str) -> None:
         served = replace(candidate, name=key[0], source=source)
+        held = self._served.get(key)
         self._served[key] = Served(served, now_us())
         self._doubted.pop(key, None)
         self._told = {told for told in self._told if told[0] != key}
         self._unsaved.append(served)
         self.changed.set()
-        log.info("elements of %s (%d): epoch %s from %s", *key, f"{served.epoch:%Y-%m-%d %H:%M:%SZ}", candidate.source)
+        level = logging.DEBUG if held is None else logging.INFO  # the first ones are told in one line
+        log.log(level, "elements of %s (%d): epoch %s from %s", *key, f"{served.epoch:{SECOND}}", candidate.source)
 
     async def _refuse(self, writer: Writer, key: Key, candidate: Elements, source: str, refusal: Refusal) -> None:
         """Count and keep a refusal, once while the same set serves: sources tell the same set again and again."""
@@ -160,6 +165,13 @@ class Supply:
         self.refused[key[0], refusal.reason.value] += 1
         level = logging.INFO if refusal.reason is Reason.OLDER else logging.WARNING
         log.log(level, "%s: refused for %s, %s: %s", candidate.source, key[0], refusal.reason.value, refusal.text)
+
+    def _tell_first(self, known: Collection[Key], source: str) -> None:
+        """Tell of those that had no set in `known`: a first start would need a line for each of the catalogue."""
+        epochs = sorted(one.elements.epoch for key, one in self._served.items() if key not in known)
+        if epochs:
+            span = " to ".join(f"{epoch:{SECOND}}" for epoch in dict.fromkeys((epochs[0], epochs[-1])))
+            log.info("%d element sets from %s begin to serve, epoch %s", len(epochs), source, span)
 
     def _doubt(self, key: Key, one: Elements) -> None:
         self._doubted[key] = [*self._doubted.get(key, ()), one][-DOUBTS_KEPT:]

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -11,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import icalendar
@@ -247,6 +249,22 @@ async def test_what_nobody_can_decode_is_in_quarantine_and_in_the_metrics(
     status = daemon.get("/api/status")[1]
     assert status["conservation"] | {"holds": True, "quarantined": 2, "stored": 1} == status["conservation"]
     assert {"envelope": 1, "unknown_satellite": 1}.items() <= status["rejected"].items()
+
+
+def test_its_log_warns_of_nothing_and_tells_of_a_prediction_once(tmp_path: Path, broker: Mosquitto) -> None:
+    settings = SETTINGS.replace('name = "mqtt"', f'name = "mqtt"\nport = {broker.port}')
+    settings += '[passes]\nrefresh_s = 1\n[log]\nlevel = "debug"\n'
+    daemon = DaemonProcess(write_files(tmp_path / "station", settings=settings)).start()
+    deadline = time.monotonic() + 60
+    while daemon.text().count(" passes predicted for") < 4:
+        assert time.monotonic() < deadline, daemon.text()
+        time.sleep(0.1)
+    assert daemon.stop() == 0
+    told = re.findall(r"(INFO|DEBUG) .*?(\d+ passes predicted for .*)", daemon.text())
+    at_info = [text for level, text in told if level == "INFO"]
+    assert 1 <= len(at_info) < len(told)
+    assert all(one != other for one, other in pairwise(at_info))  # a pass may have ended meanwhile
+    assert not re.search(r"\b(WARNING|ERROR)\b", daemon.text())
 
 
 def test_its_calendar_has_the_passes_that_it_predicted(daemon: DaemonProcess) -> None:

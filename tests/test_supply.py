@@ -137,6 +137,24 @@ async def test_each_candidate_number_has_a_set_of_its_own_up_to_nine_digits(tmp_
     assert {one.norad_id for one in found} == {61231, long}
 
 
+async def test_a_first_start_tells_of_its_sets_in_one_line_and_news_by_the_satellite(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    second = replace(FIRST, norad_id=61232, epoch=NEXT.epoch)
+    station = write_files(tmp_path / "s", definition=DEFINITION.replace("[61231]", "[61231, 61232]"))
+    migrate(url(station))
+    caplog.set_level("INFO", "groundstation.supply")
+    async with Writer(url(station)) as writer:
+        supply = Supply(replace(load_config(station), elements=(FIRST, second)))
+        await supply.open(writer)
+        [line] = caplog.messages
+        span = f"{FIRST.epoch:%Y-%m-%d %H:%M:%SZ} to {NEXT.epoch:%Y-%m-%d %H:%M:%SZ}"
+        assert line == f"2 element sets from files begin to serve, epoch {span}"
+        await supply.offer(writer, [NEXT], "celestrak")
+    [_, line] = caplog.messages
+    assert line.startswith(f"elements of one-sat (61231): epoch {NEXT.epoch:%Y-%m-%d %H:%M:%SZ} from ")
+
+
 async def test_sets_of_a_decayed_satellite_are_kept_and_not_predicted_from(tmp_path: Path) -> None:
     station = write_files(tmp_path / "s", definition=DEFINITION.replace("in_orbit", "decayed"))
     migrate(url(station))

@@ -166,10 +166,11 @@ def one_line(error: Exception) -> str:
     return " ".join(said.split()) or type(error).__name__
 
 
-def warn_of_old_sqlite() -> None:
+def tell_of_old_sqlite() -> None:
     """Log where this SQLite can corrupt a WAL that two connections reset at once (up to 3.51.2)."""
     if sqlite3.sqlite_version_info < WAL_RESET_CURED:
-        log.warning(
+        # Not a warning: Debian 12's is one, and an operator who lets nobody else write has nothing to do.
+        log.info(
             "SQLite %s has the WAL-reset race that 3.51.3 cured: let nothing but this daemon write to the archive",
             sqlite3.sqlite_version,
         )

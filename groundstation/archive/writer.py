@@ -19,7 +19,7 @@ from groundstation.archive.engine import (
     is_data_error,
     one_line,
     open_engine,
-    warn_of_old_sqlite,
+    tell_of_old_sqlite,
 )
 from groundstation.archive.predictions import keep_passes
 from groundstation.archive.provenance import keep_definitions, keep_elements
@@ -69,7 +69,7 @@ class Writer:
 
     async def __aenter__(self) -> Self:
         if self._engine.dialect.name == "sqlite":
-            warn_of_old_sqlite()
+            tell_of_old_sqlite()
         return self
 
     async def __aexit__(self, *_: object) -> None:
