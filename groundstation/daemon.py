@@ -259,8 +259,11 @@ class Daemon:
 
     async def _tell_systemd(self) -> None:
         """Report readiness once, then life as long as every task makes progress."""
-        while self.missing():
-            systemd.notify(f"STATUS=waiting for {', '.join(self.missing())}")
+        told: list[str] = []
+        while missing := self.missing():
+            if missing != told:
+                systemd.notify(f"STATUS=waiting for {', '.join(missing)}")
+                told = missing
             await asyncio.sleep(0.2)
         self.ready.set()
         spare_what_lasts()

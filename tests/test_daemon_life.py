@@ -71,6 +71,7 @@ def test_systemd_hears_what_is_waited_for_then_ready_then_life_then_stopping(
         broker.start()
         waiting += heard_until(systemd, "READY=1")[:-1]
         assert {one.partition(" for ")[0] for one in waiting} == {"STATUS=waiting"}
+        assert len(waiting) == len(set(waiting))  # told when it changes
         alive = heard_until(systemd, "WATCHDOG=1")
         assert any(one.startswith("STATUS=next pass: one-sat over hko at ") or " until " in one for one in alive)
         assert daemon.stop() == 0
