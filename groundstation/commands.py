@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 FAILED, ASKED_WRONGLY, INTERRUPTED = 1, 2, 130
 PAST = timedelta(days=7)  # of passes that are over, where nothing is said
+LONGEST = timedelta(days=366)  # of a question: a century of passes would neither end nor fit into memory
 LOG_LAYOUT = "%(asctime)s %(levelname)s %(message)s"
 PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))  # syslog's, by logging's levels
 
@@ -323,17 +324,21 @@ def record_command(options: argparse.Namespace) -> int:
 def replay_command(options: argparse.Namespace) -> int:
     from groundstation.config import load_config
     from groundstation.daemon import stop_on_signals
-    from groundstation.playback import Played, replay
+    from groundstation.playback import LEAVE_S, Played, replay
 
     config = load_config(config_path(options))
     log_to_stderr("warning")
 
     async def play() -> Played:
         stopping = asyncio.Event()
-        with stop_on_signals(stopping):
-            return await replay(
-                config, options.of, options.speed, options.to, stopping, password_file=options.password_file
-            )
+        leaving = asyncio.create_task(leave_late(stopping, LEAVE_S), name="leave")
+        try:
+            with stop_on_signals(stopping):
+                return await replay(
+                    config, options.of, options.speed, options.to, stopping, password_file=options.password_file
+                )
+        finally:
+            leaving.cancel()
 
     done: list[Played] = []
     failed = report_failures(lambda: done.append(asyncio.run(play())))
@@ -346,6 +351,14 @@ def replay_command(options: argparse.Namespace) -> int:
         if not played.whole:
             return INTERRUPTED
     return failed or (FAILED if done[0].warnings else 0)
+
+
+async def leave_late(stopping: asyncio.Event, after_s: float) -> None:
+    """End the process so long after `stopping`: a thread of it may wait for a database that never answers."""
+    await stopping.wait()
+    await asyncio.sleep(after_s)
+    print(f"groundstation: partial: not stopped after {after_s:.0f} s, leaving", file=sys.stderr, flush=True)
+    os._exit(INTERRUPTED)
 
 
 def status_command(options: argparse.Namespace) -> int:
@@ -440,6 +453,8 @@ def window(options: argparse.Namespace, now: datetime) -> tuple[datetime, dateti
 def window_of(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     if end <= start:
         raise UsageError(f"--to: found {end.isoformat()}, expected later than --from, {start.isoformat()}")
+    if end - start > LONGEST:
+        raise UsageError(f"--to: found {end.isoformat()}, expected {LONGEST.days} days after --from at most")
     return start, end
 
 

@@ -91,6 +91,10 @@ def test_a_mask_and_a_place_of_ones_own_are_taken(config_file: Path, capsys: pyt
         (["--elements", "nowhere.tle"], "nowhere.tle: cannot be read: No such file or directory"),
         (["--from", "2026-08-24", "--to", "2026-08-23"], "--to: found 2026-08-23T00:00:00+00:00, expected later than"),
         (["--from", "tomorrow"], "found tomorrow, expected an ISO time"),
+        (
+            ["--from", "1958-01-01", "--to", "2100-01-01"],
+            "--to: found 2100-01-01T00:00:00+00:00, expected 366 days after",
+        ),
         (["--from", "9999-12-31"], "found 9999-12-31, expected an ISO time like 2026-11-22T10:00Z, from 1957 to 2100"),
         (["--to", "0001-01-01T00:00+14:00"], "found 0001-01-01T00:00+14:00, expected an ISO time"),
     ],

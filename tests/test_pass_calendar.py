@@ -230,8 +230,8 @@ async def test_an_archive_that_is_away_is_503(tmp_path: Path) -> None:
         client.get("/passes.ics") as answer,
     ):
         assert answer.status == 503
-        url = config.settings.archive.url
-        assert await answer.text() == f"the archive does not answer: {url}: unable to open database file\n"
+        archive = config.settings.archive.url
+        assert await answer.text() == f"the archive does not answer: {archive}: unable to open database file\n"
 
 
 def test_the_command_prints_a_calendar_of_the_same_passes(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
