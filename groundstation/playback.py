@@ -37,6 +37,7 @@ from groundstation.telemetry.packet import Fate, Packet, Rejection
 
 LINK = "replay"
 DRAIN_S = 5.0  # after a stop, for what was played already
+LEAVE_S = 8.0  # after a stop, where even then a thread waits for an archive that does not answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import os
 import re
 import signal
 import sqlite3
@@ -470,6 +471,36 @@ def test_ctrl_c_ends_a_replay_whose_archive_has_gone(heard: Heard, tmp_path: Pat
     assert re.match(r"partial: played \d+ of 13 messages: received \d+ = stored 1 .* in flight [1-9]", out)
     assert "digest" not in out
     assert "Traceback" not in err
+
+
+def test_ctrl_c_ends_a_replay_whose_server_never_answers(heard: Heard, postgresql: PostgreSQL) -> None:
+    recording, name = heard.record(), postgresql.new_database()
+    migrate(postgresql.url(name), postgresql.password_file)
+    to = ("--to", postgresql.url(name), "--password-file", postgresql.password_file)
+    arguments = ("replay", "--config", heard.path, recording.path, "--speed", "max", *to)
+    waiting = (
+        "SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database()"
+    )
+    with postgresql.connect(name) as holder, postgresql.connect(name) as onlooker:
+        holder.execute("BEGIN")
+        holder.execute("LOCK TABLE packet IN ACCESS EXCLUSIVE MODE")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "groundstation", *arguments], stderr=subprocess.PIPE, text=True
+        )
+        backends: list[tuple[int]] = []
+        try:
+            until(lambda: onlooker.execute(waiting).fetchone() is not None)
+            backends += onlooker.execute(waiting).fetchall()
+            os.kill(backends[0][0], signal.SIGSTOP)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=40)
+        finally:
+            process.kill()
+            process.communicate()
+            for (backend,) in backends:
+                os.kill(backend, signal.SIGCONT)
+    assert process.returncode == 130
+    assert "partial: not stopped after 8 s" in err
 
 
 def until(claim: Callable[[], bool]) -> None:
