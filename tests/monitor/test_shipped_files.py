@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from groundstation.monitor.metrics import METRICS, describe
+from groundstation.monitor.health import SatelliteHealth
+from groundstation.monitor.metrics import METRICS, describe, render
 from tests.parts.debian import need
 from tests.parts.prometheus import CONFIG, DASHBOARDS, board_of, filled, panels_of, targets
+from tests.parts.station import Station
 
 PROMETHEUS = CONFIG / "prometheus"
 OF_THE_PROCESS = {"process_start_time_seconds", "process_resident_memory_bytes", "process_cpu_seconds_total"}
@@ -227,3 +229,22 @@ def test_grafana_is_told_the_interval_that_prometheus_scrapes_at() -> None:
     [scrape] = re.findall(r"scrape_interval: (\w+)", (PROMETHEUS / "prometheus.yml").read_text())
     source = (CONFIG / "grafana/provisioning/datasources/prometheus.yml").read_text()
     assert f"timeInterval: {scrape} " in source
+
+
+@pytest.fixture
+def of_the_station() -> dict[str, Any]:
+    [path] = [path for path in DASHBOARDS if path.name == "station.json"]
+    return board_of(path)
+
+
+def test_what_fires_stands_on_top_of_the_dashboard(of_the_station: dict[str, Any]) -> None:
+    board = of_the_station
+    [y] = [panel["gridPos"]["y"] for panel in drawn(board) if "ALERTS" in str(panel["targets"])]
+    assert y <= min(panel["gridPos"]["y"] for panel in board["panels"] if panel["type"] == "row")
+
+
+def test_every_satellite_can_be_chosen_with_elements_or_without(of_the_station: dict[str, Any]) -> None:
+    [variable] = [one for one in of_the_station["templating"]["list"] if one["name"] == "satellite"]
+    [metric] = re.findall(r"label_values\((groundstation_\w+)", variable["query"]["query"])
+    bare = Station(changes={"satellites": (SatelliteHealth("demo-sat"),), "elements": (), "passes": ()})
+    assert re.search(rf'^{metric}{{[^}}]*satellite="demo-sat"', render(bare.health())[0].decode(), re.MULTILINE)
