@@ -126,9 +126,10 @@ async def test_passes_are_predicted_again_when_elements_change(station: Path) ->
     await running
 
 
-async def test_a_pass_that_began_before_the_daemon_did_has_its_true_aos(station: Path) -> None:
+@pytest.mark.parametrize("began_min", [2, 6], ids=["rising", "setting"])
+async def test_a_pass_that_began_before_the_daemon_did_has_its_true_aos(station: Path, began_min: int) -> None:
     config = load_config(station)
-    aos = datetime.now(UTC) - timedelta(minutes=2)
+    aos = datetime.now(UTC) - timedelta(minutes=began_min)
     rising = rising_over(config.sites["hko"], aos, 70, 61231, "one-sat")
     daemon, stopping = Daemon(replace(config, elements=(rising,))), asyncio.Event()
     running = asyncio.create_task(daemon.run(stopping))

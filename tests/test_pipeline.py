@@ -138,8 +138,10 @@ async def test_a_batch_has_no_more_messages_than_one_transaction_should() -> Non
 async def test_a_batch_takes_what_came_while_it_lingered() -> None:
     inbox = Inbox(["mqtt"])
     inbox.put(Message("mqtt", "topic", b"1", 0))
-    taking = asyncio.create_task(inbox.batch(linger_s=0.2))
-    await asyncio.sleep(0)  # it has begun, and waits for company
+    taking = asyncio.create_task(inbox.batch(linger_s=0.5))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not taking.done()  # it has the first, and waits for company
     inbox.put(Message("mqtt", "topic", b"2", 0))
     assert [message.payload for message in await taking] == [b"1", b"2"]
 
