@@ -98,6 +98,7 @@ def links_of(sources: Sequence[MqttSource], inbox: Inbox) -> tuple[LinkHealth, .
 def satellite_of(slug: str, entry: SatelliteTally, supply: Supply) -> SatelliteHealth:
     return SatelliteHealth(
         satellite=slug,
+        decayed=entry.definition.status == "decayed",
         stored=dict(entry.stored),
         duplicates=dict(entry.duplicates),
         last_generated_at_us=entry.last_generated_at_us,

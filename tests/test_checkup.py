@@ -13,7 +13,7 @@ from groundstation.daemon import Daemon
 from groundstation.link.connection import Trouble
 from groundstation.monitor.health import ArchiveHealth, LinkHealth, SatelliteHealth
 from groundstation.telemetry.packet import Fate, Level, Message, Packet, Reason, Rejection
-from tests.parts.config_files import SETTINGS, write_files
+from tests.parts.config_files import DEFINITION, SETTINGS, write_files
 from tests.test_pipeline import PACKET
 
 SECOND_LINK = '\n[[links]]\nname = "backup"\nclient_id = "groundstation-test-2"\n'
@@ -121,3 +121,10 @@ async def test_a_satellite_s_numbers_are_those_of_its_tally(daemon: Daemon) -> N
         elements_refused={"older": 8},
     )
     assert daemon.health().rejected == dict.fromkeys(Reason, 0) | {"frame": 7}
+
+
+def test_a_satellite_has_decayed_where_its_definition_says_so(tmp_path: Path) -> None:
+    gone = DEFINITION.replace('status = "in_orbit"', 'status = "decayed"')
+    for definition, decayed in ((DEFINITION, False), (gone, True)):
+        (found,) = Daemon(load_config(write_files(tmp_path / str(decayed), definition=definition))).health().satellites
+        assert found.decayed is decayed

@@ -52,6 +52,7 @@ class StationHealth:
 @dataclass(frozen=True, slots=True)
 class SatelliteHealth:
     satellite: str
+    decayed: bool = False  # flies no more, but its recordings are replayed
     stored: Mapping[tuple[str, str, str], int] = field(default_factory=dict)  # by station, packet, kind
     duplicates: Mapping[str, int] = field(default_factory=dict)  # by station
     last_generated_at_us: int | None = None

@@ -147,6 +147,7 @@ def links(health: Health) -> str:
 
 def satellites(health: Health) -> str:
     epochs = {one.satellite: one.epoch_us for one in health.elements}
+    gone = [one for one in health.satellites if one.decayed and one.last_received_at_us is None]
     rows = [
         [
             escape(one.satellite),
@@ -158,9 +159,11 @@ def satellites(health: Health) -> str:
             elements_age(epochs.get(one.satellite), health.now_us),
         ]
         for one in health.satellites
+        if one not in gone
     ]
     heads = ["satellite", "#stored", "#duplicate", "#missing", "last heard", "out of limits", "elements"]
-    return table("Satellites", heads, rows)
+    note = f"Decayed and never heard, so not shown: {len(gone)}." if gone else ""
+    return table("Satellites", heads, rows, note)
 
 
 def elements_age(epoch_us: int | None, now_us: int) -> str:

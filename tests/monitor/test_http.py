@@ -183,6 +183,22 @@ async def test_the_page_colours_elements_that_expired(client: aiohttp.ClientSess
     assert re.findall(r"<td>(\d+) d \d+ h old", text) == ["13"]
 
 
+async def test_the_page_leaves_out_what_decayed_unless_it_was_heard(
+    client: aiohttp.ClientSession, station: Station
+) -> None:
+    station.changes["satellites"] = (
+        SatelliteHealth("flying"),
+        SatelliteHealth("replayed", decayed=True, last_received_at_us=station.health().now_us),
+        SatelliteHealth("gone", decayed=True),
+    )
+    _, text = await get(client, "/")
+    shown = text.partition("<h2>Satellites</h2>")[2].partition("<h2>")[0]
+    assert re.findall("<td>(flying|replayed|gone)</td>", shown) == ["flying", "replayed"]
+    assert "Decayed and never heard, so not shown: 1." in shown
+    status = json.loads((await get(client, "/api/status"))[1])
+    assert [one["satellite"] for one in status["satellites"]] == ["flying", "replayed", "gone"]
+
+
 async def test_the_page_is_safe_from_names(client: aiohttp.ClientSession, station: Station) -> None:
     hostile = "<script>alert(1)</script>"
     station.changes |= {
