@@ -104,7 +104,7 @@ def configure(box: Box) -> None:
     """Follow the unit's comments, with a satellite whose packets the tests know and a broker with a password."""
     box.run(PROGRAM, "init", "/etc/groundstation")
     box.run("cp", "/etc/groundstation/systemd/groundstation.service", "/etc/systemd/system/")
-    write(box, "/etc/groundstation/satellites/one-sat.toml", DEFINITION)
+    write(box, "/etc/groundstation/satellites/one-sat.toml", DEFINITION.replace("[61231]", "[99001]"))
     write(box, "/etc/groundstation/mqtt-password", "open sesame\n", mode="600")
     settings = box.run("cat", "/etc/groundstation/groundstation.toml")
     write(box, "/etc/groundstation/groundstation.toml", with_password(settings))
