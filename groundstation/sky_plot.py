@@ -64,7 +64,7 @@ def draw(tracked: TrackedPass, file: Path) -> None:
         import matplotlib as mpl
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise PictureError("--plot needs matplotlib: pip install 'groundstation[plot]'") from error
+        raise PictureError("--plot needs matplotlib: pip install matplotlib") from error
     times = tracked.track.times
     curve = along(tracked, times_between(times[0], times[-1], (times[-1] - times[0]) / CURVE_STEPS))
     with mpl.rc_context(SETTINGS), warnings.catch_warnings():

@@ -247,7 +247,7 @@ def test_a_picture_without_matplotlib_is_one_line_that_names_the_extra(config_fi
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr == "groundstation: --plot needs matplotlib: pip install 'groundstation[plot]'\n"
+    assert done.stderr == "groundstation: --plot needs matplotlib: pip install matplotlib\n"
     assert done.stdout == ""
 
 
