@@ -114,11 +114,13 @@ def test_an_archive_that_cannot_be_read_is_said_and_the_files_serve(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     config = station(tmp_path)
-    (config.parent / "test.db").write_bytes(b"no database at all, though it lies in the place of one" * 20)
+    database = config.parent / "test.db"
+    database.write_bytes(b"no database at all, though it lies in the place of one" * 20)
     assert main(["elements", "list", "--config", str(config), "--format", "json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["elements"]) == 1
     assert caplog.messages[:1] == [
-        "the archive does not say which elements serve, so those in the files do: file is not a database"
+        "the archive does not say which elements serve, so those in the files do: "
+        f"sqlite:///{database}: file is not a database"
     ]
 
 
