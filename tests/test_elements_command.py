@@ -119,8 +119,10 @@ def test_an_archive_that_cannot_be_read_is_said_and_the_files_serve(
     assert main(["elements", "list", "--config", str(config), "--format", "json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["elements"]) == 1
     assert caplog.messages[:1] == [
-        "the archive does not say which elements serve, so those in the files do: "
-        f"sqlite:///{database}: file is not a database"
+        (
+            "the archive does not say which elements serve, so those in the files do: "
+            f"sqlite:///{database}: file is not a database"
+        )
     ]
 
 
