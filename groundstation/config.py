@@ -215,7 +215,10 @@ def read_definitions(directory: Path, problems: list[str]) -> dict[str, Definiti
         problems.append(f"{directory}: expected a directory with one definition (.toml) per satellite, found none")
         return {}
     definitions: dict[str, Definition] = {}
-    for file in sorted(directory.glob("*.toml")):
+    files = [file for file in listed(directory, problems) if file.suffix == ".toml"]
+    if not files and os.access(directory, os.R_OK | os.X_OK):
+        problems.append(f"{directory}: found no definition that can be read, expected one (.toml) per satellite")
+    for file in files:
         try:
             definition = load_definition(file.read_text(encoding="utf-8"), str(file))
         except DefinitionError as error:
@@ -225,6 +228,15 @@ def read_definitions(directory: Path, problems: list[str]) -> dict[str, Definiti
         else:
             definitions[definition.slug] = definition
     return definitions
+
+
+def listed(directory: Path, problems: list[str]) -> list[Path]:
+    """Return what lies in `directory`, by name; one that may not be looked into goes to `problems`."""
+    try:
+        return sorted(directory.iterdir())
+    except OSError as error:
+        problems.append(f"{directory}: cannot be read: {reason(error)}")
+        return []
 
 
 def doubly_claimed(definitions: Mapping[str, Definition], directory: Path) -> list[str]:
@@ -247,7 +259,7 @@ def read_elements(directory: Path, problems: list[str]) -> list[Elements]:
         problems.append(f"{directory}: expected a directory with element sets (TLE or OMM), found none")
         return []
     found: list[Elements] = []
-    for file in sorted(directory.iterdir()):
+    for file in listed(directory, problems):
         if file.suffix.lower() not in ELEMENT_FILES:
             continue
         try:

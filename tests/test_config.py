@@ -202,6 +202,35 @@ def test_a_command_typed_by_hand_means_the_archive_of_the_installed_unit(tmp_pat
     assert absolute(relative, tmp_path).archive.url == f"sqlite:///{tmp_path}/groundstation.db"
 
 
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [
+        ("topic_prefix", "gs/v1/"),
+        ("topic_prefix", "/gs"),
+        ("topic_prefix", "gs//v1"),
+        ("host", ""),
+        ("host", "mqtt://broker"),
+        ("host", "127.0.0.1:1883"),
+    ],
+)
+def test_an_address_or_prefix_that_could_never_work_is_refused(tmp_path: Path, key: str, found: str) -> None:
+    settings = SETTINGS.replace('name = "mqtt"', f'name = "mqtt"\n{key} = "{found}"')
+    (only,) = lines_of(write_files(tmp_path, settings=settings))
+    assert only.startswith(f'groundstation.toml: links[0].{key}: found "{found}", expected')
+
+
+@pytest.mark.parametrize("host", ["broker.example.org", "192.0.2.1", "::1", "2001:db8::7"])
+def test_names_and_addresses_of_both_kinds_are_hosts(tmp_path: Path, host: str) -> None:
+    settings = SETTINGS.replace('name = "mqtt"', f'name = "mqtt"\nhost = "{host}"')
+    assert load_config(write_files(tmp_path, settings=settings)).settings.links[0].host == host
+
+
+def test_a_catalogue_without_a_definition_is_refused(tmp_path: Path) -> None:
+    path = write_files(tmp_path)
+    (path.parent / "satellites" / "one-sat.toml").unlink()
+    assert lines_of(path) == ["satellites: found no definition that can be read, expected one (.toml) per satellite"]
+
+
 def test_a_credential_of_systemd_comes_before_a_file_beside_the_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
