@@ -1,4 +1,4 @@
-"""The command line: which commands and flags there are; `commands` does what they ask.
+"""The command line: which commands and flags there are; the module of that name in `commands` does what is asked.
 
 Exit status: 0 it worked, 1 it failed, 2 it was asked wrongly (a flag, a file, a key).
 """
@@ -8,12 +8,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 
-from groundstation import __version__, commands
+from groundstation import __version__
+from groundstation.commands.outcome import ASKED_WRONGLY, UsageError
 from groundstation.telemetry.packet import Reason
 
-Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
+Add = Callable[[str, str], argparse.ArgumentParser]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,15 +33,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def command_status(arguments: Sequence[str]) -> int:
     """Return a command's exit status; what was asked wrongly is a line on stderr for each fault."""
     options = parser().parse_args(with_southern_sites(arguments))
+    from groundstation.commands.starter import StarterError
     from groundstation.config import ConfigError
-    from groundstation.starter import StarterError
 
     try:
-        command: Callable[[argparse.Namespace], int] = options.command
+        command: Callable[[argparse.Namespace], int] = import_module(
+            f"groundstation.commands.{options.command}"
+        ).command
         return command(options)
-    except (ConfigError, commands.UsageError, StarterError) as error:
+    except (ConfigError, StarterError, UsageError) as error:
         print(error, file=sys.stderr)
-        return commands.ASKED_WRONGLY
+        return ASKED_WRONGLY
 
 
 def with_southern_sites(arguments: Sequence[str]) -> list[str]:
@@ -59,12 +63,10 @@ def parser() -> argparse.ArgumentParser:
         description="A satellite ground station in one daemon: passes, lossless telemetry, archive, health, replay.",
     )
     top.add_argument("--version", action="version", version=f"groundstation {__version__}")
-    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
 
-    def add(name: str, command: Callable[[argparse.Namespace], int], what: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
-        sub.set_defaults(command=command)
-        return sub
+    def add(name: str, what: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
 
     station_commands(add)
     pass_commands(add)
@@ -75,27 +77,25 @@ def parser() -> argparse.ArgumentParser:
 
 def station_commands(add: Add) -> None:
     """Add what a station's operator uses: demo, init, run, check, status, publish."""
-    demo = add(
-        "demo", commands.demo_command, "show the whole station at work, with a broker and a satellite of its own"
-    )
+    demo = add("demo", "show the whole station at work, with a broker and a satellite of its own")
     demo.add_argument("--duration", type=seconds, metavar="S", help="end after this many seconds with a summary")
     demo.add_argument("--broker", choices=("mosquitto", "iotcore"), help="mosquitto by default where it is installed")
     demo.add_argument("--keep", type=Path, metavar="DIR", help="keep the archive and a recording of the pass there")
 
-    init = add("init", commands.init_command, "write a commented configuration, the catalogue and the elements")
+    init = add("init", "write a commented configuration, the catalogue and the elements")
     init.add_argument("directory", type=Path, metavar="DIR")
 
-    run = add("run", commands.run_command, "run the daemon until SIGTERM or SIGINT")
+    run = add("run", "run the daemon until SIGTERM or SIGINT")
     with_config(run)
 
-    check = add("check", commands.check_command, "say what is wrong with a configuration, by file and key")
+    check = add("check", "say what is wrong with a configuration, by file and key")
     with_config(check)
 
-    status = add("status", commands.status_command, "ask the running daemon how it is")
+    status = add("status", "ask the running daemon how it is")
     with_config(status)
     status.add_argument("--json", action="store_true", help="everything, for programs")
 
-    publish = add("publish", commands.publish_command, "put frames into envelopes and on the broker, as a station does")
+    publish = add("publish", "put frames into envelopes and on the broker, as a station does")
     with_config(publish)
     publish.add_argument("file", metavar="FILE", help="the frames, or - for standard input")
     publish.add_argument("--station", required=True, help="the slug of the station that heard them")
@@ -108,7 +108,7 @@ def station_commands(add: Add) -> None:
 
 def pass_commands(add: Add) -> None:
     """Add what tells when satellites are up: passes, track, contacts."""
-    passes = add("passes", commands.passes_command, "list the coming passes, or with --past those in the archive")
+    passes = add("passes", "list the coming passes, or with --past those in the archive")
     with_config(passes)
     passes.add_argument("--past", action="store_true", help="those of the last 7 days, with number and packets heard")
     passes.add_argument("satellites", nargs="*", metavar="SATELLITE", help="slugs or catalogue numbers; all by default")
@@ -118,7 +118,7 @@ def pass_commands(add: Add) -> None:
     passes.add_argument("--sunlit", action="store_true", help="when each is lit by the sun too, in JSON and CSV")
     passes.add_argument("--format", choices=("table", "json", "csv", "ics"), default="table")
 
-    track = add("track", commands.track_command, "show one pass step by step: azimuth, elevation, range, Doppler")
+    track = add("track", "show one pass step by step: azimuth, elevation, range, Doppler")
     with_config(track)
     track.add_argument(
         "of", metavar="PASS", help="SATELLITE for its next pass, SATELLITE@TIME, or the archive's number"
@@ -128,9 +128,7 @@ def pass_commands(add: Add) -> None:
     track.add_argument("--format", choices=("table", "json", "csv"), default="table")
     track.add_argument("--plot", type=picture, metavar="FILE", help="draw the sky and the curves too (.png or .svg)")
 
-    contacts = add(
-        "contacts", commands.contacts_command, "list which passes each antenna takes, and why not the others"
-    )
+    contacts = add("contacts", "list which passes each antenna takes, and why not the others")
     with_config(contacts)
     which = contacts.add_mutually_exclusive_group()
     which.add_argument("--site", metavar="NAME", help="one station of the configuration; all by default")
@@ -142,16 +140,14 @@ def pass_commands(add: Add) -> None:
 
 def archive_commands(add: Add) -> None:
     """Add what is done to the archive by hand: db, quarantine."""
-    db = add("db", commands.db_command, "upgrade, check, copy or shrink the archive, or count what is in it")
+    db = add("db", "upgrade, check, copy or shrink the archive, or count what is in it")
     with_config(db)
     db.add_argument("action", choices=("upgrade", "check", "backup", "vacuum", "stats"))
     db.add_argument("file", nargs="?", type=Path, metavar="FILE", help="where the backup goes; none may be there")
     db.add_argument("--full", action="store_true", help="vacuum: write everything anew; the daemon waits meanwhile")
     db.add_argument("--format", choices=("table", "json"), default="table")
 
-    quarantine = add(
-        "quarantine", commands.quarantine_command, "list, show or export what did not decode, or decode it again"
-    )
+    quarantine = add("quarantine", "list, show or export what did not decode, or decode it again")
     with_config(quarantine)
     quarantine.add_argument("action", choices=("list", "show", "export", "reprocess"))
     quarantine.add_argument("of", nargs="?", metavar="NUMBER|FILE", help="what to show; where to export to, - for here")
@@ -165,22 +161,20 @@ def archive_commands(add: Add) -> None:
 
 def recording_commands(add: Add) -> None:
     """Add what takes a pass out of the archive and plays it again: record, replay."""
-    elements = add(
-        "elements", commands.elements_command, "list the element sets that serve, fetch newer ones, examine files"
-    )
+    elements = add("elements", "list the element sets that serve, fetch newer ones, examine files")
     with_config(elements)
     elements.add_argument("action", choices=("list", "update", "check"))
     elements.add_argument("of", nargs="*", metavar="FILE|SOURCE", help="files to check; sources to ask, all by default")
     elements.add_argument("--format", choices=("table", "json"), default="table")
 
-    recorded = add("record", commands.record_command, "write a pass from the archive into one portable file")
+    recorded = add("record", "write a pass from the archive into one portable file")
     with_config(recorded)
     recorded.add_argument(
         "of", metavar="PASS", help="the pass's number, or SATELLITE@TIME[@STATION] for one under way then"
     )
     recorded.add_argument("file", type=Path, metavar="FILE")
 
-    replay = add("replay", commands.replay_command, "play a recorded pass again through the whole pipeline")
+    replay = add("replay", "play a recorded pass again through the whole pipeline")
     with_config(replay)
     replay.add_argument("of", metavar="RECORDING|PASS", help="a recording's file, or a pass as `record` takes it")
     replay.add_argument("--speed", type=speed, default=1.0, metavar="N", help="times as fast as it came, or max")
@@ -245,7 +239,7 @@ def speed(text: str) -> float | None:
 
 
 def moment(text: str) -> datetime:
-    from groundstation.times_asked import time_asked
+    from groundstation.commands.times_asked import time_asked
 
     try:
         return time_asked(text)

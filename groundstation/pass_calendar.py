@@ -17,20 +17,17 @@ from groundstation.archive.queries import PredictedPass, Reader, passes_since
 from groundstation.archive.writer import ArchiveUnavailableError
 from groundstation.calendar_text import calendar_text, escaped, utc
 from groundstation.config import Config
+from groundstation.figures import degrees, margin, megahertz
 from groundstation.monitor.http import CalendarError
 from groundstation.orbit.elements import Elements, newest
 from groundstation.orbit.site import Site
 from groundstation.orbit.sunlit import sunlit_spans
-from groundstation.pass_list import degrees, margin
-from groundstation.pass_query import Found
-from groundstation.telemetry.moments import EPOCH, MICROSECOND, microseconds, moment_of
+from groundstation.telemetry.moments import MICROSECOND, microseconds, moment_of
 from groundstation.timekeeping import BACK as HISTORY
 from groundstation.timekeeping import drift_factors, uncertainty_s
-from groundstation.track_view import megahertz
 from groundstation.watch import clock
 
 BACK = timedelta(days=7)  # a subscribed calendar loses what is no longer given
-HALF_HOUR = timedelta(minutes=30)
 LIGHTS_KEPT = 10_000  # calendars ask again for the same passes
 REFRESH = "PT15M"  # how often calendars are asked to look again; most do it when they like
 
@@ -113,41 +110,6 @@ def events_of_archive(
             elements_epoch=moment_of(one.elements_epoch_us),
             aos_uncertainty_s=uncertainty_s(aos, elements, factors) if elements else None,
             light=light(elements, aos, los) if elements else None,
-        )
-
-
-def events_of_prediction(found: Found, now: datetime) -> Iterator[Event]:
-    """Yield the passes that begin and end.
-
-    Without an archive a pass is known by its object, site and the half hour of its culmination: who imports newer
-    elements' passes gets most events moved, and twice the few that cross from one half hour into the next.
-    """
-    given: set[str] = set()
-    site = found.site
-    for one in found.passes:
-        if one.aos is None or one.los is None:
-            continue
-        half_hour = one.culmination - (one.culmination - EPOCH) % HALF_HOUR
-        name = f"{one.norad_id}-{site.latitude_deg:.4f}-{site.longitude_deg:.4f}-{half_hour:%Y%m%dT%H%M}"
-        while name in given:
-            name += "-next"
-        given.add(name)
-        yield Event(
-            uid=f"{name}@groundstation",
-            sequence=(one.elements_epoch - EPOCH) // timedelta(minutes=1),  # newer elements have later epochs
-            revised_at=now,
-            satellite=one.satellite,
-            norad_id=one.norad_id,
-            site=site,
-            aos=one.aos,
-            culmination=one.culmination,
-            los=one.los,
-            azimuths_deg=(one.aos_azimuth_deg, one.culmination_azimuth_deg, one.los_azimuth_deg),
-            max_elevation_deg=one.max_elevation_deg,
-            tca_range_km=one.tca_range_km,
-            elements_epoch=one.elements_epoch,
-            aos_uncertainty_s=found.aos_uncertainty_s.get(one),
-            light=light(found.elements[one.norad_id], one.aos, one.los),
         )
 
 

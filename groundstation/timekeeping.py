@@ -73,5 +73,5 @@ def known_history(config: Config, elements: Sequence[Elements], given: Iterable[
         reader = Reader(settings.url, settings.password_file)
         sets += reader.ask_now(sets_since, list(config.definitions), since_us(elements))
     except ArchiveUnavailableError:
-        pass  # there is none yet, or `element_query` has said why it does not answer
+        pass  # there is none yet, or `elements_query` has said why it does not answer
     return [one for one in sets if one.norad_id in numbers]

@@ -113,6 +113,8 @@ def why_not_import(layer: str, target: str) -> str | None:
 
 
 def why_not_ours(layer: str, part: str) -> str | None:
+    if part == "commands" and layer not in {"cli", "commands"}:
+        return "only cli imports commands"
     may_import = PURE | {layer} if layer in EDGES else {layer}
     if layer not in PURE | EDGES or part in may_import or part in {"", "__version__"}:
         return None
@@ -174,11 +176,13 @@ def test_the_walk_sees_every_layer() -> None:
         ("groundstation.monitor.http", "import skyfield.api", "only orbit knows skyfield"),
         ("groundstation.orbit.passes", "import sqlite3", "orbit is pure"),
         ("groundstation.daemon", "from paho.mqtt import client", "only link knows paho"),
-        ("groundstation.demo", "import iotcore", "only link knows iotcore"),
+        ("groundstation.commands.demo", "import iotcore", "only link knows iotcore"),
         ("groundstation.replay.player", "import sqlalchemy as sa", "only archive knows sqlalchemy"),
         ("groundstation.cli", "import prometheus_client", "only monitor knows prometheus_client"),
         ("groundstation.supply", "import aiohttp", "only elements and monitor knows aiohttp"),
         ("groundstation.elements.http", "from groundstation.archive import writer", "elements may import elements and"),
+        ("groundstation.daemon", "from groundstation.commands.outcome import warn", "only cli imports commands"),
+        ("groundstation.monitor.http", "from groundstation import commands", "only cli imports commands"),
         ("groundstation.link.utils", "", "the name 'utils' hides a noun"),
     ],
 )
@@ -205,6 +209,8 @@ def test_a_broken_rule_is_seen(module: str, source: str, complaint: str) -> None
             "import sqlite3\nfrom groundstation import __version__\nfrom .tables import packet",
         ),
         ("groundstation.daemon", "import asyncio, time\nfrom groundstation.archive.writer import Writer"),
+        ("groundstation.commands.run", "from groundstation.daemon import Daemon\nfrom .outcome import report_failures"),
+        ("groundstation.cli", "from groundstation.commands.outcome import UsageError"),
         ("groundstation.elements.http", "import aiohttp\nfrom groundstation.orbit.elements import Elements"),
     ],
 )

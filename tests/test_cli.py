@@ -1,5 +1,6 @@
 """The commands as a person or a script meets them: output, exit status, one clear line for each mistake."""
 
+import argparse
 import csv
 import io
 import json
@@ -7,11 +8,12 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from groundstation.cli import main
+from groundstation.cli import main, parser
 from groundstation.config import load_config
 from groundstation.orbit.passes import find_passes
 from tests.parts.config_files import SETTINGS, write_files
@@ -115,7 +117,18 @@ def test_a_number_that_no_database_counts_is_refused_at_once(config_file: Path, 
     assert f"argument {flag}: found {number}, expected 0 or more" in done.stderr
 
 
-@pytest.mark.parametrize("module", ["config", "demo", "daemon", "link.broker", "orbit.passes"])
+def test_every_command_has_a_module_of_its_name_and_help_imports_none_of_them() -> None:
+    [sub] = [action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    for name in sub.choices:
+        assert callable(import_module(f"groundstation.commands.{name}").command), name
+    source = "import sys\nfrom groundstation.cli import parser\nparser()\nprint('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(done.stdout.split())
+    assert not loaded & {f"groundstation.commands.{name}" for name in sub.choices}
+    assert not loaded & {"asyncio", "msgspec", "numpy", "rich", "sqlalchemy"}
+
+
+@pytest.mark.parametrize("module", ["config", "commands.demo", "daemon", "link.broker", "orbit.passes"])
 def test_ctrl_c_while_a_command_is_still_being_loaded_is_no_traceback(module: str) -> None:
     source = f"""\
 import os, signal, sys

@@ -13,14 +13,15 @@ import pytest
 from groundstation.archive.migrate import migrate
 from groundstation.archive.writer import Writer
 from groundstation.cli import main
+from groundstation.commands.passes_calendar import events_of_prediction
+from groundstation.commands.passes_query import Asked, Found, query_passes
 from groundstation.config import Config, load_config
+from groundstation.figures import margin
 from groundstation.monitor.http import CalendarError, serve
 from groundstation.orbit.ageing import aos_uncertainty_s
 from groundstation.orbit.passes import Pass, find_passes
 from groundstation.orbit.sunlit import sunlit_spans
-from groundstation.pass_calendar import as_calendar, events_of_prediction, read_calendar
-from groundstation.pass_list import margin
-from groundstation.pass_query import Asked, Found, query_passes
+from groundstation.pass_calendar import as_calendar, read_calendar
 from tests.orbit.histories import later
 from tests.parts.config_files import DEFINITION, SETTINGS, write_files
 from tests.parts.station import Station

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from groundstation.commands import log_to_stderr, report_failures
+from groundstation.commands.logs import log_to_stderr
+from groundstation.commands.outcome import report_failures
 from groundstation.config import load_config
 from groundstation.daemon import Daemon, stop_on_signals
 
