@@ -21,6 +21,7 @@ from groundstation.figures import degrees, margin, megahertz
 from groundstation.monitor.http import CalendarError
 from groundstation.orbit.elements import Elements, newest
 from groundstation.orbit.site import Site
+from groundstation.orbit.sun import SunError
 from groundstation.orbit.sunlit import sunlit_spans
 from groundstation.telemetry.moments import MICROSECOND, microseconds, moment_of
 from groundstation.timekeeping import BACK as HISTORY
@@ -116,7 +117,10 @@ def events_of_archive(
 @lru_cache(maxsize=LIGHTS_KEPT)
 def light(elements: Elements, aos: datetime, los: datetime) -> str:
     """Return whether the satellite is in sunlight from AOS to LOS: yes, no, or partly and when."""
-    spans = sunlit_spans(elements, aos, los)
+    try:
+        spans = sunlit_spans(elements, aos, los)
+    except SunError:
+        return "unknown"
     if spans == [(aos, los)]:
         return "yes"
     told = ", ".join(f"{clock(start)} to {clock(end)}" for start, end in spans)

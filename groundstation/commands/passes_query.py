@@ -16,6 +16,7 @@ from groundstation.orbit.earth_rotation import Ut1Source, earth_rotation, why_st
 from groundstation.orbit.elements import Elements, ElementsError, newest
 from groundstation.orbit.passes import Pass, find_passes
 from groundstation.orbit.site import Site
+from groundstation.orbit.sun import SunError
 from groundstation.orbit.sunlit import Span, sunlit_spans
 from groundstation.timekeeping import drift_factors, known_history, uncertainties
 
@@ -62,7 +63,15 @@ class Found:
     def sunlit(self, one: Pass) -> list[Span]:
         """Return when the satellite is lit between AOS and LOS, and within the window where an edge is unknown."""
         start, end = self.window
-        return sunlit_spans(self.elements[one.norad_id], one.aos or start, one.los or end)
+        return lit(self.elements[one.norad_id], one.aos or start, one.los or end)
+
+
+def lit(elements: Elements, start: datetime, end: datetime) -> list[Span]:
+    """Return when the satellite is lit; raises ConfigError where nobody knows the sun's place."""
+    try:
+        return sunlit_spans(elements, start, end)
+    except SunError as error:
+        raise ConfigError([str(error)]) from error
 
 
 def query_passes(config: Config, asked: Asked, start: datetime, end: datetime) -> Found:

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 
 from groundstation.archive.provenance import elements_used
 from groundstation.archive.queries import PredictedPass, Reader, pass_of
-from groundstation.commands.passes_query import Asked, doubts, elements_asked, history, site_asked
+from groundstation.commands.passes_query import Asked, doubts, elements_asked, history, lit, site_asked
 from groundstation.commands.times_asked import time_asked
 from groundstation.config import Config, ConfigError
 from groundstation.orbit.elements import Elements, ElementsError
 from groundstation.orbit.passes import Pass, find_passes
 from groundstation.orbit.site import Site
-from groundstation.orbit.sunlit import Span, sunlit_spans
+from groundstation.orbit.sunlit import Span
 from groundstation.orbit.track import Track, times_between, track
 from groundstation.telemetry.definition import Downlink
 from groundstation.telemetry.moments import moment_of
@@ -81,7 +81,7 @@ def query_track(config: Config, wanted: str, asked: Asked, step_s: float, now: d
         downlinks=downlinks,
         track=track(chosen.elements, chosen.site, times, [link.frequency_hz for link in downlinks], ut1=asked.ut1),
         warnings=tuple(doubts([chosen.elements], start, end, asked.ut1)),
-        sunlit=tuple(sunlit_spans(chosen.elements, start, end)),
+        sunlit=tuple(lit(chosen.elements, start, end)),
         aos_uncertainty_s=uncertainty_s(of.aos, chosen.elements, factors),
     )
 

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -167,6 +168,22 @@ def test_sunlit_spans_lie_within_the_pass_and_change_where_the_light_does(ask: A
         edge = datetime.fromisoformat(end if end != one["los"] else start)
         around = [(edge + timedelta(seconds=s), edge + timedelta(seconds=s + 0.1)) for s in (-1, 1)]
         assert sorted(len(sunlit_spans(elements, *each)) for each in around) == [0, 1]
+
+
+def test_beyond_the_suns_ephemeris_one_line_says_so(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tle = config_file.parent / "far.tle"
+    tle.write_text(with_checksums(ELEMENTS.replace("26234.62199417", "53281.50000000")))
+    config = ["--config", str(config_file), "--elements", str(tle)]
+    window = ["--from", "2053-10-08T12:00Z", "--to", "2053-10-09T12:00Z"]
+    told = "the sun's place is known (JPL's de421) from 1899-07-29 to 2053-10-07\n"
+    asked = [["passes", "--sunlit", "--format", form, *window] for form in ("json", "csv")]
+    for arguments in (*asked, ["track", "one-sat@2053-10-08T12:00Z"]):
+        assert main([*arguments, *config]) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert re.fullmatch(r"2053-10-0[89]: ", said.err.splitlines(keepends=True)[-1].removesuffix(told))
+    assert main(["passes", *window, *config, "--format", "ics"]) == 0
+    assert "sunlit: unknown" in capsys.readouterr().out.replace("\r\n ", "")
 
 
 def test_csv_has_the_same_figures_as_json(ask: Asking, config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,78 +1,133 @@
-"""Sunlight on a satellite, against Skyfield with the JPL ephemeris and against what must be so."""
+"""Sunlight on a satellite, against Skyfield's is_sunlit with the JPL ephemeris and against what must be so."""
 
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
-from importlib.util import find_spec
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
+from importlib.resources import as_file, files
 
 import numpy as np
 import pytest
 from skyfield.api import EarthSatellite, load_file
+from skyfield.jpllib import SpiceKernel
+from skyfield.sgp4lib import TEME
 
-from groundstation.orbit.earth_rotation import earth_rotation
+from groundstation.orbit.earth_rotation import Array, earth_rotation
 from groundstation.orbit.elements import Elements
 from groundstation.orbit.satrec import to_satrec
-from groundstation.orbit.sunlit import sun_km, sunlit_spans
+from groundstation.orbit.sun import FIRST_DAY, LAST_DAY, SunError, sun_km
+from groundstation.orbit.sunlit import sunlit_spans
 from tests.orbit.sets import at, shipped
 
 NOON = at("2026-08-22T12:00:00")
+EQUINOX = at("2026-09-22T12:00:00")
 HOURS = timedelta(hours=6)
-GEOSTATIONARY = replace(shipped()[0], mean_motion_rev_day=1.00271, eccentricity=1e-4, inclination_deg=0.05)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DENSE = 4320
+LEO = shipped()[0]
+GEOSTATIONARY = replace(LEO, mean_motion_rev_day=1.00271, eccentricity=1e-4, inclination_deg=0.05)
+MOLNIYA = replace(LEO, mean_motion_rev_day=2.006, eccentricity=0.7, inclination_deg=63.4, bstar_per_earth_radius=0.0)
+WINDOWS = [
+    *((elements, NOON, HOURS) for elements in shipped()[:3]),
+    (replace(LEO, inclination_deg=51.6, raan_deg=150.0), NOON, HOURS),
+    (GEOSTATIONARY, EQUINOX, timedelta(days=1)),  # 70 minutes of shadow
+    (MOLNIYA, NOON, timedelta(days=1)),
+]
 
 
-def ephemeris_path() -> Path:
-    found = find_spec("skyfield_data")
-    if found is None or found.origin is None:
-        pytest.skip("needs the JPL ephemeris de421 (pip install skyfield-data)")
-    return Path(found.origin).parent / "data" / "de421.bsp"
+@pytest.fixture(scope="module")
+def ephemeris() -> Iterator[SpiceKernel]:
+    with as_file(files("skyfield_data") / "data" / "de421.bsp") as path, closing(load_file(str(path))) as loaded:
+        yield loaded
 
 
-@pytest.mark.parametrize("elements", [*shipped()[:3], GEOSTATIONARY], ids=lambda one: str(one.norad_id))
-def test_the_edges_of_shadow_are_skyfields(elements: Elements) -> None:
+def is_lit(elements: Elements, ephemeris: SpiceKernel, times: Sequence[datetime]) -> list[bool]:
+    """Return what Skyfield says."""
     scale = earth_rotation("iers").scale
-    spans = sunlit_spans(elements, NOON, NOON + HOURS)
-    edges = [edge for span in spans for edge in span if edge not in {NOON, NOON + HOURS}]
-    inside = [start + (end - start) / 2 for start, end in spans]
-    with closing(load_file(str(ephemeris_path()))) as ephemeris:
-        satellite = EarthSatellite.from_satrec(to_satrec(elements), scale)
-        for edge in edges:
-            near = [edge + timedelta(seconds=seconds) for seconds in (-0.5, 0.5)]
-            before, after = satellite.at(scale.from_datetimes(near)).is_sunlit(ephemeris)
-            assert before != after, edge
-        assert satellite.at(scale.from_datetimes(inside)).is_sunlit(ephemeris).all()
+    satellite = EarthSatellite.from_satrec(to_satrec(elements), scale)
+    lit: list[bool] = satellite.at(scale.from_datetimes(times)).is_sunlit(ephemeris).tolist()
+    return lit
 
 
-def test_the_suns_place_is_good_to_a_hundredth_of_a_degree() -> None:
-    scale = earth_rotation("iers").scale
-    times = [NOON + timedelta(days=13 * number) for number in range(30)]
-    days = np.array([(time - at("2000-01-01T12:00:00")) / timedelta(days=1) for time in times])
-    with closing(load_file(str(ephemeris_path()))) as ephemeris:
-        moments = scale.from_datetimes(times)
-        truth = (ephemeris["sun"] - ephemeris["earth"]).at(moments)
-        right_ascension, declination, distance = truth.radec(epoch="date")
-    x, y, z = sun_km(days).T
-    apart_deg = (np.degrees(np.arctan2(y, x)) - right_ascension.hours * 15 + 180) % 360 - 180
-    assert np.abs(apart_deg).max() < 0.02
-    assert np.abs(np.degrees(np.arcsin(z / np.linalg.norm((x, y, z), axis=0))) - declination.degrees).max() < 0.01
-    assert np.linalg.norm((x, y, z), axis=0) == pytest.approx(distance.km, rel=2e-4)
+@pytest.mark.parametrize(("elements", "start", "lasts"), WINDOWS)
+@pytest.mark.parametrize("apart_s", [0.1, 0.002])
+def test_the_light_changes_for_skyfield_at_each_edge(
+    elements: Elements, start: datetime, lasts: timedelta, apart_s: float, ephemeris: SpiceKernel
+) -> None:
+    apart, window = timedelta(seconds=apart_s), {start, start + lasts}
+    spans = sunlit_spans(elements, start, start + lasts)
+    brighter = [first for first, _ in spans if first not in window]
+    darker = [last for _, last in spans if last not in window]
+    assert brighter or darker
+    before = [False] * len(brighter) + [True] * len(darker)
+    assert is_lit(elements, ephemeris, [edge - apart for edge in brighter + darker]) == before
+    assert is_lit(elements, ephemeris, [edge + apart for edge in brighter + darker]) == [not lit for lit in before]
+
+
+@pytest.mark.parametrize(("elements", "start", "lasts"), WINDOWS)
+def test_between_the_edges_it_is_as_bright_as_for_skyfield(
+    elements: Elements, start: datetime, lasts: timedelta, ephemeris: SpiceKernel
+) -> None:
+    """Densely: every 5 s, or 20 s for the slow ones, whatever the search takes for its steps."""
+    spans = sunlit_spans(elements, start, start + lasts)
+    times = [start + lasts * (number / DENSE) for number in range(DENSE + 1)]
+    assert [any(first <= time <= last for first, last in spans) for time in times] == is_lit(elements, ephemeris, times)
+
+
+@pytest.mark.parametrize(
+    ("days", "error_rad"),
+    [
+        (np.sort([*np.linspace(FIRST_DAY, LAST_DAY, 1001), FIRST_DAY + 0.5, LAST_DAY - 0.5]), 1e-8),
+        (np.array([(at("1990-12-31T18:00:00") - EPOCH) / timedelta(days=1)]), 2e-7),  # a leap second follows
+    ],
+)
+def test_the_suns_place_is_that_of_de421(days: Array, error_rad: float, ephemeris: SpiceKernel) -> None:
+    whole, part = np.divmod(days, 1.0)
+    times = earth_rotation("iers").scale.utc(1970, 1, 1 + whole, 0, 0, part * 86400)
+    truth = np.einsum("ijk,jk->ki", TEME.rotation_at(times), (ephemeris["sun"] - ephemeris["earth"]).at(times).xyz.km)
+    found = np.concatenate([sun_km(days[row : row + 1]) for row in range(len(days))])
+    assert np.linalg.norm(found - truth, axis=1).max() < error_rad * np.linalg.norm(truth, axis=1).min()
+    assert sun_km(days[-40:]) == pytest.approx(found[-40:], rel=1e-12)
+
+
+def test_the_days_are_all_that_de421_holds_whole(ephemeris: SpiceKernel) -> None:
+    tdb = (
+        earth_rotation("iers").scale.utc(1970, 1, 1 + np.array([FIRST_DAY - 1, FIRST_DAY, LAST_DAY, LAST_DAY + 1])).tdb
+    )
+    for segment in ephemeris.spk.segments:
+        assert tdb[0] < segment.start_jd <= tdb[1]
+        assert tdb[2] <= segment.end_jd < tdb[3]
+
+
+@pytest.mark.parametrize("time", ["1899-07-28T23:59:00", "2053-10-07T23:59:00", "2100-01-01T00:00:00"])
+def test_beyond_de421_nobody_says_where_the_sun_is(time: str) -> None:
+    start = at(time)
+    with pytest.raises(SunError, match=r"^\d{4}-\d\d-\d\d: the sun's place .* from 1899-07-29 to 2053-10-07$") as told:
+        sunlit_spans(GEOSTATIONARY, start, start + timedelta(minutes=2))
+    assert str(told.value)[:10] in {f"{start:%Y-%m-%d}", f"{start + timedelta(minutes=2):%Y-%m-%d}"}
+
+
+def test_the_last_day_of_de421_is_lit() -> None:
+    midnight = at("2053-10-08T00:00:00")
+    spans = sunlit_spans(replace(GEOSTATIONARY, epoch=midnight), midnight - timedelta(days=1), midnight)
+    assert sum((last - first for first, last in spans), timedelta()) > timedelta(hours=22)
 
 
 def test_a_low_satellite_is_in_shadow_for_a_third_of_its_way() -> None:
-    spans = sunlit_spans(replace(shipped()[0], raan_deg=150.0), NOON, NOON + HOURS)
+    spans = sunlit_spans(replace(LEO, raan_deg=150.0), NOON, NOON + HOURS)
     lit = sum(((end - start) for start, end in spans), timedelta())
     assert len(spans) >= 3
     assert 0.55 < lit / HOURS < 0.75
 
 
-def test_a_geostationary_satellite_in_august_never_leaves_the_light() -> None:
+def test_a_geostationary_satellite_in_july_never_leaves_the_light() -> None:
     assert sunlit_spans(GEOSTATIONARY, at("2026-07-01T00:00:00"), at("2026-07-02T00:00:00")) == [
         (at("2026-07-01T00:00:00"), at("2026-07-02T00:00:00"))
     ]
 
 
 def test_there_is_no_light_where_sgp4_fails() -> None:
-    spent = replace(shipped()[0], mean_motion_rev_day=16.4, bstar_per_earth_radius=0.01)
+    spent = replace(LEO, mean_motion_rev_day=16.4, bstar_per_earth_radius=0.01)
     assert sunlit_spans(spent, spent.epoch + timedelta(days=5), spent.epoch + timedelta(days=5.1)) == []
 
 
