@@ -58,7 +58,7 @@ class Config:
 def load_config(path: Path) -> Config:
     """Return the whole configuration at `path`.
 
-    Raises ConfigError with one line for each file that has something wrong.
+    Raises ConfigError with one line for each thing that is wrong; a configuration of wrong types hides other files'.
     """
     settings = absolute(read_settings(path), path.resolve().parent)
     problems = [f"{path}: {line}" for line in (*clashes(settings), *bad_archive(settings))]
@@ -82,7 +82,7 @@ def read_settings(path: Path) -> Settings:
     try:
         return read_typed(text, str(path), Settings, ValueError)
     except ValueError as error:
-        raise ConfigError([str(error)]) from error
+        raise ConfigError(str(error).splitlines()) from error
 
 
 def absolute(settings: Settings, directory: Path) -> Settings:

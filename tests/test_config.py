@@ -122,6 +122,27 @@ def test_a_password_in_the_database_url_is_refused_and_not_repeated(tmp_path: Pa
     assert "hunter2" not in only
 
 
+def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+    settings = SETTINGS
+    for found, instead in (
+        ("altitude_m = 32", 'altitude_m = "high"'),
+        ("elevation_mask_deg", "elevation_mask"),
+        ('client_id = "groundstation-test"', "prot = 1883"),
+        ("port = 0", "port = -1"),
+    ):
+        settings = settings.replace(found, instead)
+    definition = DEFINITION.replace('raw = "uint"', 'raw = "word"').replace("in_orbit", "lost")
+    assert lines_of(write_files(tmp_path / "a", settings=settings)) == [
+        'groundstation.toml: stations[0].altitude_m: found "high", expected float from -500 to 9000',
+        "groundstation.toml: stations[0].elevation_mask: unknown key, did you mean elevation_mask_deg?",
+        "groundstation.toml: links[0].prot: unknown key, did you mean port?",
+        "groundstation.toml: links[0].client_id: missing, expected str",
+        "groundstation.toml: http.port: found -1, expected int from 0 to 65535",
+    ]
+    lines = lines_of(write_files(tmp_path / "b", definition=definition))
+    assert [line.split(": ")[1] for line in lines] == ["status", "packets[0].parameters[0].raw"]
+
+
 def test_faults_in_several_files_are_all_told_at_once(tmp_path: Path) -> None:
     lines = lines_of(
         write_files(

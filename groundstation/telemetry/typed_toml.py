@@ -1,4 +1,4 @@
-"""Read TOML into a typed value, or say in one line where it is wrong, what was found and what was expected.
+"""Read TOML into a typed value, or say in one line a fault where it is, what was found and what was expected.
 
 `config/x.toml: links[0].port: found "abc", expected int`
 """
@@ -6,10 +6,12 @@
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date, datetime, time
+from itertools import repeat
 from pathlib import PurePath
-from typing import Any, TypeVar
+from types import GenericAlias, NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import inspect
@@ -18,29 +20,25 @@ from groundstation.telemetry.text import quoted, shown
 
 T = TypeVar("T")
 Step = str | int  # a table's key or an array's index
+Path = tuple[Step, ...]
 
 SECRET = re.compile(r"pass(word|wd|phrase)|secret|token|credential|api_?key|private_?key", re.IGNORECASE)
 USERINFO = re.compile(r"(?<=://)[^/@\s]*@")  # user and password in a URL
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-ANY_KEY = "[...]"  # how msgspec writes "some key of this table"
 
 
 def read_typed(text: str, where: str, type_: type[T], error: type[ValueError]) -> T:
     """Return the TOML `text` as a `type_`, a msgspec Struct that forbids unknown fields.
 
-    Raises `error` with one line beginning with `where`, usually the file's path. No float may be NaN or infinite. The
-    value of a key that looks like a secret is never printed.
+    Raises `error` with a line for each fault that begins with `where`, usually the file's path. No float may be NaN or
+    infinite. The value of a key that looks like a secret is never printed.
     """
     raw = parse_toml(text, where, error)
-    try:
-        typed = convert(raw, type_)
-    except msgspec.ValidationError as invalid:
-        raise error(f"{where}: {explain(str(invalid), raw, type_)}") from None
-    for path, value in leaves(raw):
-        if isinstance(value, str) and "\0" in value:
-            raise error(f"{where}: {written(path)}: found {found(path, value)}, expected text without NUL")
-        if isinstance(value, float) and value - value != 0.0:  # NaN and the infinities
-            raise error(f"{where}: {written(path)}: found {found(path, value)}, expected a finite number")
+    told = list(misfits(raw, type_))
+    told += strange_values(raw, {path for path, _ in told})
+    if told:
+        raise error("\n".join(f"{where}: {line}" for _, line in told))
+    typed: T = convert(raw, type_)
     return typed
 
 
@@ -60,7 +58,7 @@ def parse_toml(text: str, where: str, error: type[ValueError]) -> dict[str, Any]
         raise error(f"{where}: {place}not TOML: {message[:1].lower()}{message[1:]}") from None
 
 
-def convert(raw: object, type_: type[T]) -> T:
+def convert(raw: object, type_: Any) -> Any:
     # TOML's keys are always text: str_keys lets an enumeration have integers for keys.
     return msgspec.convert(raw, type_, strict=True, str_keys=True, dec_hook=decode_path)
 
@@ -74,75 +72,102 @@ def decode_path(type_: type, raw: object) -> object:
     return type_(raw)
 
 
-def explain(message: str, raw: dict[str, Any], type_: type) -> str:
-    """Return msgspec's message with the value found and the field's own words."""
-    message, _, place = message.partition(" - at `")
-    in_key = place.startswith("key` in `")
-    steps = place.removeprefix("key` in `").rstrip("`")
-    path = find_path(steps + (ANY_KEY if in_key else ""), raw, type_)
-    if match := re.fullmatch(r"Object contains unknown field `(.*)`", message, re.DOTALL):
-        return f"{written((*path, match[1]))}: unknown key, {suggestion(match[1], known_keys(type_, path))}"
-    if match := re.fullmatch(r"Object missing required field `(.*)`", message, re.DOTALL):
-        return f"{written((*path, match[1]))}: missing, expected {expectation('', fields_at(type_, (*path, match[1])))}"
-    if in_key:
-        return f"{written(path)}: found the key {quoted(str(path[-1]))}, expected {expectation(message, [])}"
-    if not message.startswith(("Expected", "Invalid")):
-        return f"{written(path)}: {message}"
-    value = look_up(raw, path)
-    return f"{written(path)}: found {found(path, value)}, expected {expectation(message, fields_at(type_, path))}"
+def misfits(raw: object, type_: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Yield place and line of all that keeps `raw` from being a `type_`.
 
-
-def find_path(steps: str, raw: dict[str, Any], type_: type) -> tuple[Step, ...]:
-    """Return msgspec's path `$.links[0].port` as steps, with the true key wherever it only says `[...]`."""
-    path: tuple[Step, ...] = ()
-    for key, index, some in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]|(\[\.\.\.\])", steps):
-        if not some:
-            path = (*path, key or int(index))
-            continue
-        # Try each entry of the table alone: the one that fails as the whole did is the culprit.
-        table = look_up(raw, path)
-        wrong = (key for key in table if not fits(replaced(raw, path, {key: table[key]}), type_, steps))
-        path = (*path, next(wrong, ANY_KEY))
-    return path
-
-
-def fits(raw: object, type_: type, steps: str) -> bool:
-    """Tell whether `raw` converts without a fault at `steps`."""
+    msgspec stops at the first fault: what does not convert is taken apart, until each part alone is right or at fault.
+    """
     try:
         convert(raw, type_)
     except msgspec.ValidationError as invalid:
-        return steps.removesuffix(ANY_KEY) not in str(invalid)
-    return True
+        inside = list(misfits_inside(raw, bare(type_), path))
+        yield from inside or [(path, misfit(str(invalid), raw, type_, path))]
 
 
-def replaced(tree: Any, path: tuple[Step, ...], value: object) -> Any:
-    """Return a copy of `tree` with `value` at `path`."""
-    if not path:
-        return value
-    copy = tree.copy()
-    copy[path[0]] = replaced(tree[path[0]], path[1:], value)
-    return copy
+def misfits_inside(raw: object, type_: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the faults of a table's or an array's parts; none where it is at fault itself, or is neither."""
+    origin, arguments = get_origin(type_), get_args(type_)
+    if isinstance(raw, dict) and origin is dict:
+        for key, value in raw.items():
+            yield from misfits_of_key(key, arguments[0], (*path, key))
+            yield from misfits(value, arguments[1], (*path, key))
+    elif isinstance(raw, dict) and origin is None and issubclass(type_, msgspec.Struct):
+        yield from misfits_of_struct(raw, type_, path)
+    elif isinstance(raw, list) and origin is tuple:
+        every = repeat(arguments[0]) if arguments[-1] is ... else arguments
+        if arguments[-1] is ... or len(arguments) == len(raw):
+            for index, (item, part) in enumerate(zip(raw, every, strict=False)):
+                yield from misfits(item, part, (*path, index))
 
 
-def look_up(tree: Any, path: tuple[Step, ...]) -> Any:
-    for step in path:
-        tree = tree[step]
-    return tree
+def misfits_of_struct(raw: dict[str, Any], type_: type[msgspec.Struct], path: Path) -> Iterator[tuple[Path, str]]:
+    fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
+    meant = []
+    for key, value in raw.items():
+        if key in fields:
+            yield from misfits(value, fields[key].type, (*path, key))
+        else:
+            near = difflib.get_close_matches(key, fields, n=1)
+            meant += near
+            suggestion = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(sorted(fields))}"
+            yield (*path, key), f"{written((*path, key))}: unknown key, {suggestion}"
+    for key, field in fields.items():
+        if field.required and key not in raw and key not in meant:  # who wrote it wrongly has not left it out too
+            yield (*path, key), f"{written((*path, key))}: missing, expected {expectation('', field.type)}"
 
 
-def leaves(tree: object, path: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], object]]:
-    """Yield every value that is neither table nor array, with its path."""
+def misfits_of_key(key: str, type_: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    try:
+        convert({key: None}, GenericAlias(dict, (type_, Any)))
+    except msgspec.ValidationError as invalid:
+        expected = expectation(str(invalid).partition(" - at `")[0], Any)
+        yield path, f"{written(path)}: found the key {quoted(key)}, expected {expected}"
+
+
+def bare(type_: Any) -> Any:
+    """Return a type without its bounds and without `| None`."""
+    origin, arguments = get_origin(type_), get_args(type_)
+    if origin is Annotated:
+        return bare(arguments[0])
+    some = [one for one in arguments if one is not NoneType] if origin in (Union, UnionType) else []
+    return bare(some[0]) if len(some) == 1 else type_
+
+
+def misfit(message: str, raw: object, type_: Any, path: Path) -> str:
+    """Return msgspec's message with the value found and the field's own words."""
+    message = message.partition(" - at `")[0]
+    if not message.startswith(("Expected", "Invalid")):
+        return f"{written(path)}: {message}"
+    return f"{written(path)}: found {found(path, raw)}, expected {expectation(message, type_)}"
+
+
+def strange_values(raw: object, told: Collection[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield place and line of what TOML can say and nothing of ours can mean, but not below what was `told`."""
+    for path, value in leaves(raw, told):
+        if isinstance(value, str) and "\0" in value:
+            yield path, f"{written(path)}: found {found(path, value)}, expected text without NUL"
+        if isinstance(value, float) and value - value != 0.0:  # NaN and the infinities
+            yield path, f"{written(path)}: found {found(path, value)}, expected a finite number"
+
+
+def leaves(tree: object, without: Collection[Path], path: Path = ()) -> Iterator[tuple[Path, object]]:
+    """Yield every value that is neither table nor array, with its path.
+
+    Where nobody knows a key, tables may be nested thousands deep: there is no going `without` that.
+    """
+    if path in without:
+        return
     if isinstance(tree, dict):
         for key, value in tree.items():
-            yield from leaves(value, (*path, key))
+            yield from leaves(value, without, (*path, key))
     elif isinstance(tree, list):
         for index, value in enumerate(tree):
-            yield from leaves(value, (*path, index))
+            yield from leaves(value, without, (*path, index))
     else:
         yield path, tree
 
 
-def written(path: tuple[Step, ...]) -> str:
+def written(path: Path) -> str:
     """Return the path as people write it: links[0].port."""
     text = ""
     for step in path:
@@ -153,7 +178,7 @@ def written(path: tuple[Step, ...]) -> str:
     return text or "the file"
 
 
-def found(path: tuple[Step, ...], value: object) -> str:
+def found(path: Path, value: object) -> str:
     """Return the value as TOML writes it, or what kind it is; never a secret."""
     if any(isinstance(step, str) and SECRET.search(step) for step in path):
         return "a value that is not shown"
@@ -168,26 +193,6 @@ def found(path: tuple[Step, ...], value: object) -> str:
     return shown(value)
 
 
-def suggestion(key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"expected one of {', '.join(sorted(known))}"
-
-
-def known_keys(type_: type, path: tuple[Step, ...]) -> list[str]:
-    """Return the keys that a table at `path` may have."""
-    return [
-        field.encode_name for s in fields_at(type_, path) if isinstance(s, inspect.StructType) for field in s.fields
-    ]
-
-
-def fields_at(type_: type, path: tuple[Step, ...]) -> list[inspect.Type]:
-    """Return what msgspec knows of the types that may stand at `path`: several in a union, none if unknown."""
-    types = [inspect.type_info(type_)]
-    for step in path:
-        types = [inner for outer in alternatives(types) for inner in inside(outer, step)]
-    return alternatives(types)
-
-
 def alternatives(types: list[inspect.Type]) -> list[inspect.Type]:
     flat: list[inspect.Type] = []
     for type_ in types:
@@ -200,29 +205,17 @@ def alternatives(types: list[inspect.Type]) -> list[inspect.Type]:
     return flat
 
 
-def inside(outer: inspect.Type, step: Step) -> list[inspect.Type]:
-    """Return the types of what `step` reaches in a table or an array."""
-    if isinstance(outer, inspect.StructType):
-        return [field.type for field in outer.fields if field.encode_name == step]
-    if isinstance(outer, inspect.DictType):
-        return [outer.value_type]
-    if isinstance(outer, inspect.TupleType) and isinstance(step, int):
-        return list(outer.item_types[step : step + 1])
-    if isinstance(outer, (inspect.VarTupleType, inspect.ListType)):
-        return [outer.item_type]
-    return []
-
-
-def expectation(message: str, types: list[inspect.Type]) -> str:
+def expectation(message: str, type_: Any) -> str:
     """Return what was expected, from the type where it says more than msgspec's message."""
-    choices = [choice for type_ in types for choice in choices_of(type_)]
+    types = alternatives([inspect.type_info(type_)])
+    choices = [choice for one in types for choice in choices_of(one)]
     if choices and (not message or message.startswith("Invalid enum")):
         return "one of " + ", ".join(shown(choice) for choice in choices)
-    for type_ in types if " | " not in message.replace(" | null", "") else ():
-        if isinstance(type_, (inspect.IntType, inspect.FloatType)) and type_.ge is not None and type_.le is not None:
-            return f"{name_of(type_)} from {type_.ge} to {type_.le}"
+    for one in types if " | " not in message.replace(" | null", "") else ():
+        if isinstance(one, (inspect.IntType, inspect.FloatType)) and one.ge is not None and one.le is not None:
+            return f"{name_of(one)} from {one.ge} to {one.le}"
     if not message:
-        return " or ".join(name_of(type_) for type_ in types if not isinstance(type_, inspect.NoneType)) or "a value"
+        return " or ".join(name_of(one) for one in types if not isinstance(one, inspect.NoneType)) or "a value"
     text = message.removeprefix("Expected ").removeprefix("Invalid ").partition(", got")[0].replace("`", "")
     text = text.replace(" | null", "").replace(" | ", " or ").replace("object", "table")
     return text if message.startswith("Expected") else f"a valid {text}"

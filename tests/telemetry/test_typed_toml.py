@@ -43,6 +43,7 @@ def message(text: str) -> str:
 
 
 LINK = "[[links]]\nport = 1883\n"
+DEEP = "a" + ".a" * 5000 + " = 1"
 
 FAULTS = {
     '[[links]]\nport = "abc"': 'links[0].port: found "abc", expected int from 1 to 65535',
@@ -55,7 +56,7 @@ FAULTS = {
     "[[links]]\nport = {a = 1}": "links[0].port: found a table, expected int from 1 to 65535",
     "[[links]]\nport = 2026-11-22": "links[0].port: found 2026-11-22, expected int from 1 to 65535",
     "[[links]]\nprot = 1": "links[0].prot: unknown key, did you mean port?",
-    "[[links]]\nxyz = 1": "links[0].xyz: unknown key, expected one of ca_file, client_id, name, password_file, port, "
+    LINK + "xyz = 1": "links[0].xyz: unknown key, expected one of ca_file, client_id, name, password_file, port, "
     "protocol, retry_s, url",
     "lonks = 1": "lonks: unknown key, did you mean links?",
     '"a b" = 1': '"a b": unknown key, expected one of home, labels, links, mask_deg, pair, weights',
@@ -95,12 +96,52 @@ def test_every_fault_is_one_line_with_file_key_value_and_expectation(text: str, 
     assert message(text) == f"config/x.toml: {expected}"
 
 
-@pytest.mark.parametrize("text", [*FAULTS, "a = " + "[" * 5000])
+@pytest.mark.parametrize("text", [*FAULTS, "a = " + "[" * 5000, DEEP, f"[home]\nport = 1\n{DEEP}"])
 def test_a_fault_is_always_one_line_that_begins_with_the_file(text: str) -> None:
     told = message(text)
     assert told.startswith("config/x.toml: ")
     assert "\n" not in told
     assert len(told) < 250
+
+
+def test_all_faults_of_a_file_are_told_in_its_order_each_once() -> None:
+    text = """\
+lonks = 1
+mask_deg = nan
+pair = ["a", 2]
+weights = {a = "x", b = 1, "c d" = inf}
+labels = {one = "a", 2 = 3}
+
+[[links]]
+prot = 1883
+retry_s = 0
+
+[[links]]
+name = "A"
+password = "hunter2"
+
+[[links]]
+port = nan
+"""
+    assert message(text).splitlines() == [
+        f"config/x.toml: {line}"
+        for line in (
+            "lonks: unknown key, did you mean links?",
+            'pair[0]: found "a", expected int',
+            "pair[1]: found 2, expected str",
+            'weights.a: found "x", expected float',
+            'labels.one: found the key "one", expected int',
+            "labels.2: found 3, expected str",
+            "links[0].prot: unknown key, did you mean port?",
+            "links[0].retry_s: found 0, expected float > 0.0",
+            "links[1].name: found \"A\", expected str matching regex '^[a-z]+$'",
+            "links[1].password: unknown key, did you mean password_file?",
+            "links[1].port: missing, expected int from 1 to 65535",
+            "links[2].port: found NaN, expected int from 1 to 65535",
+            "mask_deg: found NaN, expected a finite number",
+            'weights."c d": found infinity, expected a finite number',
+        )
+    ]
 
 
 @pytest.mark.parametrize(
