@@ -162,6 +162,15 @@ def test_check_says_what_is_there_and_what_is_missing(config_file: Path, capsys:
     assert "note: one-sat is in orbit and has no elements in" in capsys.readouterr().out
 
 
+def test_a_station_without_a_link_is_good_and_told_that_it_receives_nothing(tmp_path: Path) -> None:
+    link = '[[links]]\nname = "mqtt"\nclient_id = "groundstation-test"\n'
+    assert link in SETTINGS
+    path = write_files(tmp_path / "deaf", settings=SETTINGS.replace(link, ""))
+    done = run("check", "--config", path)
+    assert (done.returncode, done.stderr) == (0, f"warning: {path}: links: found none: nothing will be received\n")
+    assert "good. 1 stations, 0 links" in done.stdout
+
+
 @pytest.mark.parametrize("command", ["check", "run", "passes"])
 def test_a_wrong_configuration_ends_every_command_with_status_2(tmp_path: Path, command: str) -> None:
     path = write_files(tmp_path / "wrong", settings=SETTINGS.replace("port = 0", "port = -1"))

@@ -3,6 +3,7 @@
 import argparse
 
 from groundstation.commands.flags import config_path
+from groundstation.commands.outcome import warn
 from groundstation.commands.preflight import refuse_faults
 from groundstation.config import load_config
 
@@ -16,6 +17,8 @@ def command(options: argparse.Namespace) -> int:
         f"{path}: good. {len(settings.stations)} stations, {len(settings.links)} links, "
         f"{len(config.definitions)} satellites, {len(config.elements)} element sets"
     )
+    if not settings.links:
+        warn([f"{path}: links: found none: nothing will be received"])
     for slug in config.without_elements():
         print(f"note: {slug} is in orbit and has no elements in {settings.elements}: no passes for it")
     return 0
