@@ -19,21 +19,22 @@ STATUS_S = 10.0  # how often `systemctl status` gets a new line
 def notify(*assignments: str) -> bool:
     """Send assignments such as READY=1 in one datagram; return whether systemd got them.
 
-    STOPPING=1 and STATUS=... are the others in use. A notification that fails is logged and never ends the daemon:
-    packets matter more.
+    STOPPING=1 and STATUS=... are the others in use. A notification that fails, for want of file descriptors even, is
+    logged and never ends the daemon: packets matter more.
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return False  # not under systemd, or a virtual machine's vsock, which only its init uses
     # An address with @ is in the abstract namespace, which the kernel marks with a NUL.
     target = "\0" + address[1:] if address.startswith("@") else address
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-        sender.setblocking(False)  # a full queue must not hold us
-        try:
-            sender.sendto("\n".join(one.replace("\n", " ") for one in assignments).encode(), target)
-        except OSError as error:
-            log.warning("systemd cannot be notified at %s: %s", address, error.strerror)
-            return False
+    datagram = "\n".join(one.replace("\n", " ") for one in assignments).encode(errors="replace")
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.setblocking(False)  # a full queue must not hold us
+            sender.sendto(datagram, target)
+    except OSError as error:
+        log.warning("systemd cannot be notified at %s: %s", address, error.strerror or error)
+        return False
     return True
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -66,6 +67,32 @@ def test_a_socket_that_is_gone_is_logged_and_survived(
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
     assert notify("WATCHDOG=1") is False
     assert f"systemd cannot be notified at {tmp_path}/gone: No such file or directory" in caplog.text
+
+
+def test_a_process_without_a_free_file_descriptor_goes_on_unnotified(
+    receiver: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        assert notify("WATCHDOG=1") is False
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert "Too many open files" in caplog.text
+    assert notify("WATCHDOG=1") is True
+
+
+def test_an_address_too_long_for_a_socket_is_told_and_survived(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", "/" + "x" * 200)
+    assert notify("WATCHDOG=1") is False
+    assert "AF_UNIX path too long" in caplog.text
+
+
+async def test_text_that_no_encoding_has_is_sent_with_a_mark_instead(receiver: socket.socket) -> None:
+    assert notify("STATUS=next pass of \udcff") is True
+    assert await received(receiver) == ["STATUS=next pass of ?"]
 
 
 def test_a_full_socket_does_not_hold_the_daemon(receiver: socket.socket, caplog: pytest.LogCaptureFixture) -> None:
