@@ -10,6 +10,7 @@ from groundstation.archive.space import space_on_disk
 from groundstation.archive.writer import Writer
 from groundstation.config import Config
 from groundstation.elements.settings import FILES
+from groundstation.last_passes import LastPasses
 from groundstation.link.connection import Trouble
 from groundstation.link.mqtt import MqttSource
 from groundstation.monitor.health import (
@@ -40,6 +41,7 @@ def checkup(
     tally: Tally,
     stations: Stations,
     watch: PassWatch,
+    last_passes: LastPasses,
     planner: Planner,
     supply: Supply,
     upkeep: Upkeep,
@@ -67,6 +69,7 @@ def checkup(
         contacts=planner.health(now),
         plans=planner.summary(now),
         stations=stations.health({source.settings.name for source in sources if source.up}),
+        heard=last_passes.heard,
     )
 
 

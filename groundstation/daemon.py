@@ -26,6 +26,7 @@ from groundstation.archive.views import keep_views
 from groundstation.archive.writer import ArchiveUnavailableError, Writer
 from groundstation.checkup import checkup
 from groundstation.config import Config
+from groundstation.last_passes import LastPasses
 from groundstation.link.mqtt import MqttSource
 from groundstation.monitor import systemd
 from groundstation.monitor.health import Health
@@ -63,6 +64,7 @@ class Daemon:
         self.supply = Supply(config)
         place = (config.settings.archive.url, config.settings.archive.password_file)
         self.upkeep = Upkeep(Reader(*place), config.settings.archive.retention)
+        self.last_passes = LastPasses(Reader(*place), config.definitions.values())
         self.leadership = Leadership(*place)
         links = config.settings.links
         self.inbox = Inbox([link.name for link in links])
@@ -87,6 +89,7 @@ class Daemon:
             tally=self.tally,
             stations=self.stations,
             watch=self.watch,
+            last_passes=self.last_passes,
             planner=self.planner,
             supply=self.supply,
             upkeep=self.upkeep,
@@ -172,6 +175,7 @@ class Daemon:
                 background.create_task(self._tell_systemd(), name="systemd"),
                 background.create_task(self.leadership.keep(self._beat("leadership")), name="leadership"),
                 background.create_task(self._keep_up(writer), name="upkeep"),
+                background.create_task(self.last_passes.keep(self._beat("last-passes")), name="last-passes"),
                 background.create_task(self.supply.watch_files(writer, self._beat("elements")), name="elements"),
             ]
             for place in self.supply.sources:
@@ -253,6 +257,7 @@ class Daemon:
                     log.info("pass of %s over %s begins, up to %.0f°", of.satellite, of.site, of.max_elevation_deg)
                 else:
                     log.info("pass of %s over %s ended, %d packets stored", of.satellite, of.site, event.packets)
+                    self.last_passes.pass_ended()
             due = time.monotonic() + FOLLOW_EVERY_S
             await asyncio.sleep(FOLLOW_EVERY_S)
             self._loop_lag_s = time.monotonic() - due  # how long others held the loop beyond our time

@@ -102,7 +102,7 @@ async def test_what_holds_the_loop_and_who_made_no_progress_meanwhile_is_seen(st
     daemon, stopping = Daemon(load_config(station)), asyncio.Event()
     running = asyncio.create_task(daemon.run(stopping))
     await asyncio.wait_for(daemon.ready.wait(), 60)
-    assert {"record", "predict", "follow", "receive-mqtt", "elements", "upkeep"} <= set(daemon.idle_s())
+    assert {"record", "predict", "follow", "receive-mqtt", "elements", "upkeep", "last-passes"} <= set(daemon.idle_s())
     time.sleep(1.2)  # noqa: ASYNC251  # that is the point
     assert daemon.idle_s()["follow"] >= 0.7
     async with asyncio.timeout(10):

@@ -17,6 +17,7 @@ from groundstation.commands.flags import config_path
 from groundstation.commands.outcome import FAILED, report_failures, warn
 from groundstation.commands.times_asked import time_asked
 from groundstation.config import Config, ConfigError, load_config
+from groundstation.last_passes import GRACE_US
 from groundstation.replay.from_archive import messages_again, under_prefix
 from groundstation.replay.omm_figures import omm_figures
 from groundstation.replay.recording import (
@@ -32,8 +33,6 @@ from groundstation.telemetry.definition import Definition, DefinitionError
 from groundstation.telemetry.definition_toml import definition_toml
 from groundstation.telemetry.moments import microseconds
 
-# The prediction may be off by a minute, and a station may clear its queue for a while after LOS.
-GRACE_US = 120_000_000
 DIGITS_MOST = 18  # of a number that a database takes
 DEFAULT_PREFIX = "gs/v1"
 

@@ -45,6 +45,9 @@ def show_status(settings: HttpSettings, *, as_json: bool) -> bool:
         when = "under way until" if one["active"] else "next"
         edge = one["los"] if one["active"] else one["aos"]
         out.print(f"pass of {one['satellite']} over {one['station']}: {when} {edge[:19]}Z")
+    for one in state["heard"]:
+        ended = f"ended {one['los'][:19]}Z, {one['packets']} packets"
+        out.print(f"pass {one['number']} of {one['satellite']} over {one['station']}: {ended}")
     for one in state["contacts"][:5]:
         when = "under way until" if one["active"] else "committed for" if one["committed"] else "planned for"
         edge = one["end"] if one["active"] else one["start"]

@@ -80,6 +80,19 @@ class PassHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class HeardPass:
+    """A pass that is over and was heard, under its lasting number."""
+
+    number: int  # by which `record` and `replay` take it
+    satellite: str
+    station: str
+    aos_us: int
+    los_us: int
+    max_elevation_deg: float
+    packets: int  # by its station, a little before AOS and after LOS included
+
+
+@dataclass(frozen=True, slots=True)
 class ContactHealth:
     """The contact under way or next, of one satellite with one station."""
 
@@ -153,6 +166,7 @@ class Health:
     contacts: tuple[ContactHealth, ...] = ()
     plans: tuple[PlanHealth, ...] = ()
     stations: tuple[StationHealth, ...] = ()
+    heard: tuple[HeardPass, ...] = ()  # the last passes that brought packets, the last one first
 
     def problems(self) -> list[str]:
         """Return what an operator should come for, one line each; empty when healthy."""

@@ -26,7 +26,7 @@ td{border-color:#252c35}.state{background:#1c222a}.good{color:#63c883}.bad{color
 def page(health: Health, missing: Sequence[str] = ()) -> str:
     """Return the whole page; `missing` is what the daemon still waits for before it is ready."""
     since = duration(health.now_us - health.started_at_us)
-    each = (passes, contacts, stations, links, satellites, archive, tasks)
+    each = (passes, heard, contacts, stations, links, satellites, archive, tasks)
     sections = [section(health) for section in each]
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="{REFRESH_S}">
@@ -70,6 +70,24 @@ def passes(health: Health) -> str:
     ]
     heads = ["satellite", "station", "", "AOS (UTC)", "AOS ±", "LOS (UTC)", "#max elevation", "#packets"]
     return table("Passes", heads, rows)
+
+
+def heard(health: Health) -> str:
+    rows = [
+        [
+            number(str(one.number)),
+            escape(one.satellite),
+            escape(one.station),
+            ago(one.los_us, health.now_us),
+            clock(one.aos_us),
+            clock(one.los_us),
+            number(f"{one.max_elevation_deg:.1f}°"),
+            number(f"{one.packets:,}"),
+        ]
+        for one in health.heard
+    ]
+    heads = ["#number", "satellite", "station", "", "AOS (UTC)", "LOS (UTC)", "#max elevation", "#packets"]
+    return table("Last passes heard", heads, rows, "<code>groundstation record NUMBER FILE</code> keeps one in a file.")
 
 
 def margin(seconds: float | None) -> str:

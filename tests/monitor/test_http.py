@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from groundstation.monitor.health import ArchiveHealth, ElementsHealth, LinkHealth, SatelliteHealth
+from groundstation.monitor.health import ArchiveHealth, ElementsHealth, HeardPass, LinkHealth, SatelliteHealth
 from groundstation.monitor.http import HttpError, serve, url_of
 from tests.parts.station import Station
 
@@ -158,6 +158,21 @@ async def test_the_page_shows_what_the_antennas_take(client: aiohttp.ClientSessi
         state = await response.json()
     assert [(one["satellite"], one["committed"]) for one in state["contacts"]] == [("hk-one", True), ("hk-two", False)]
     assert state["plans"] == [{"station": "hko", "planned": 6, "committed": 1, "skipped": {"low": 4, "conflict": 2}}]
+
+
+async def test_page_and_status_number_the_last_passes_heard(client: aiohttp.ClientSession, station: Station) -> None:
+    _, text = await get(client, "/")
+    assert '<td class="dim" colspan="8">none</td>' in text.partition("<h2>Last passes heard</h2>")[2]
+    now_us = station.health().now_us
+    station.changes["heard"] = (
+        HeardPass(412, "hk-one", "hko", now_us - 900_000_000, now_us - 300_000_000, 61.25, 1234),
+    )
+    _, text = await get(client, "/")
+    section = text.partition("<h2>Last passes heard</h2>")[2].partition("</section>")[0]
+    assert '<td class="n">412</td><td>hk-one</td><td>hko</td><td>5 min 00 s ago</td>' in section
+    assert '<td class="n">61.2°</td><td class="n">1,234</td>' in section
+    (shown,) = json.loads((await get(client, "/api/status"))[1])["heard"]
+    assert (shown["number"], shown["packets"]) == (412, 1234)
 
 
 async def test_page_and_status_say_how_far_aos_may_be_off(client: aiohttp.ClientSession, station: Station) -> None:

@@ -69,9 +69,8 @@ def test_a_socket_that_is_gone_is_logged_and_survived(
     assert f"systemd cannot be notified at {tmp_path}/gone: No such file or directory" in caplog.text
 
 
-def test_a_process_without_a_free_file_descriptor_goes_on_unnotified(
-    receiver: socket.socket, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.mark.usefixtures("receiver")
+def test_a_process_without_a_free_file_descriptor_goes_on_unnotified(caplog: pytest.LogCaptureFixture) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
