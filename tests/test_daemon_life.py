@@ -18,10 +18,12 @@ from groundstation.config import load_config
 from groundstation.daemon import Daemon
 from groundstation.link.publisher import Publisher
 from groundstation.link.settings import LinkSettings
+from groundstation.orbit.passes import find_passes
 from groundstation.orbit.synthetic import rising_over
 from groundstation.telemetry.definition import load_definition
 from groundstation.telemetry.moments import microseconds
 from tests.archive.places import Place
+from tests.commands.test_replay import fill, housekeeping
 from tests.no_loss.ground import numbered
 from tests.parts.config_files import DEFINITION, SETTINGS, write_files
 from tests.parts.daemon_process import DaemonProcess
@@ -137,6 +139,31 @@ async def test_a_pass_that_began_before_the_daemon_did_has_its_true_aos(station:
     (this,) = daemon.health().passes
     assert this.active
     assert abs(this.aos_us - microseconds(aos)) < 5_000_000
+    stopping.set()
+    await running
+
+
+async def test_a_pass_has_its_number_in_the_status_as_soon_as_it_is_over(station: Path) -> None:
+    config = load_config(station)
+    now = datetime.now(UTC)
+    rising = rising_over(config.sites["hko"], now, 70, 61231, "one-sat")
+    (trial,) = find_passes([rising], config.sites["hko"], now - timedelta(minutes=5), now + timedelta(minutes=20))
+    assert trial.los is not None
+    aos = datetime.now(UTC) + timedelta(seconds=8) - (trial.los - now)
+    rising = rising_over(config.sites["hko"], aos, 70, 61231, "one-sat")
+    daemon, stopping = Daemon(replace(config, elements=(rising,))), asyncio.Event()
+    running = asyncio.create_task(daemon.run(stopping))
+    await asyncio.wait_for(daemon.ready.wait(), 60)
+    (this,) = daemon.health().passes
+    await fill(config, [housekeeping(this.aos_us + 10_000_000 + n, n) for n in range(3)])
+    assert (this.active, daemon.health().heard) == (True, ())
+    async with asyncio.timeout(30):
+        while not daemon.last_passes.heard:  # noqa: ASYNC110  (as a page looks)
+            await asyncio.sleep(0.05)
+    (over,) = daemon.health().heard
+    assert (over.los_us, over.packets) == (this.los_us, 3)
+    (first, *_) = Place(config.settings.archive.url).rows("SELECT id FROM pass ORDER BY culmination")
+    assert first == (over.number,)
     stopping.set()
     await running
 
