@@ -184,13 +184,37 @@ def test_init_writes_a_station_that_checks_good_and_never_overwrites(tmp_path: P
     directory = tmp_path / "new"
     made = run("init", directory)
     assert made.returncode == 0
-    assert f"groundstation check --config {directory / 'groundstation.toml'}" in made.stdout
-    checked = run("check", "--config", directory / "groundstation.toml")
+    next_step = made.stdout.partition("then\n")[2].splitlines()[0].strip()
+    assert next_step.endswith(f"groundstation check --config {directory / 'groundstation.toml'}")
+    checked = typed_in(tmp_path, next_step)
     assert (checked.returncode, checked.stderr) == (0, "")
     assert "16 satellites, 9 element sets" in checked.stdout
     again = run("init", directory)
     assert again.returncode == 2
     assert "expected a directory without them" in again.stderr
+
+
+@pytest.mark.parametrize("place", ["on PATH", "elsewhere", "behind another"])
+def test_init_says_the_next_step_as_it_was_called(tmp_path: Path, place: str) -> None:
+    folder, other = tmp_path / "our programs", tmp_path / "others"
+    for one, source in ((folder, "import sys\nfrom groundstation.cli import main\nsys.exit(main())"), (other, "")):
+        one.mkdir()
+        (one / "groundstation").write_text(f"#!{sys.executable}\n{source}\n")
+        (one / "groundstation").chmod(0o755)
+    path = {"on PATH": [folder, other], "elsewhere": [], "behind another": [other, folder]}[place]
+    made = typed_in(tmp_path, f"'{folder}/groundstation' init new", *path)
+    next_step = made.stdout.partition("then\n")[2].splitlines()[0].strip()
+    ours = "groundstation" if place == "on PATH" else f"'{folder}/groundstation'"
+    assert next_step == f"{ours} check --config new/groundstation.toml"
+    assert ": good." in typed_in(tmp_path, next_step, *path).stdout
+
+
+def typed_in(directory: Path, line: str, *path: Path) -> subprocess.CompletedProcess[str]:
+    """Return what a shell with these folders before the system's on its PATH makes of a line."""
+    searched = {"PATH": ":".join(map(str, (*path, "/usr/bin", "/bin")))}
+    return subprocess.run(
+        line, shell=True, cwd=directory, env=searched, capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 def test_status_without_a_daemon_is_one_line_and_status_1(config_file: Path) -> None:

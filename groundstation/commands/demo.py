@@ -8,8 +8,6 @@ broker (loopback) ◄── simulated station and satellite
 import argparse
 import asyncio
 import logging
-import shlex
-import sys
 import tempfile
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -22,6 +20,7 @@ from rich.console import Console
 from rich.live import Live
 
 from groundstation.commands import terminal
+from groundstation.commands.called_as import typed
 from groundstation.commands.demo_view import equation, plain_line, print_passes, screen
 from groundstation.commands.outcome import report_failures
 from groundstation.commands.record import record_pass
@@ -159,11 +158,7 @@ def conclude(console: Console, daemon: Daemon, keep: Path | None, aos: datetime)
         console.print(
             f"kept: {keep / 'groundstation.db'} and {recording}; play it again with", soft_wrap=True, markup=False
         )
-        console.print(f"  {again(keep.resolve(), recording.resolve())}", soft_wrap=True, markup=False, highlight=False)
+        to = f"sqlite:///{(keep / 'again.db').resolve()}"
+        again = typed("replay", recording.resolve(), "--speed", "max", "--to", to)
+        console.print(f"  {again}", soft_wrap=True, markup=False, highlight=False)
     return 0 if whole else 1
-
-
-def again(keep: Path, recording: Path) -> str:
-    """Return the replay as a shell takes it from anywhere: after `make demo` our program is on no PATH."""
-    command = (sys.executable, "-m", "groundstation", "replay", recording, "--speed", "max")
-    return shlex.join([*map(str, command), "--to", f"sqlite:///{keep / 'again.db'}"])
