@@ -29,6 +29,9 @@ STALE_AFTER = timedelta(days=120)  # by then a prediction of UT1 is some 30 ms o
 
 EARTH_RAD_S = 7.2921158553e-5  # near the rate of sidereal time: what it leaves is small and even
 DAY_S = 86400.0
+TURN = 2 * np.pi
+# Since 1970 EARTH_RAD_S · t has grown so large that a double holds it to 1e-11 rad only: whole turns are left out.
+DAY_OVER_TURN_RAD = EARTH_RAD_S * DAY_S - TURN
 BLOCK_DAYS = 64
 BEFORE_LEAP_S = 1e-6
 
@@ -70,7 +73,7 @@ class Turning:
     """How the earth stands at knots, between which it turns evenly; seconds since 1970 as datetime counts them."""
 
     at_s: Array
-    turn_rad: Array  # Greenwich mean sidereal time of 1982, less EARTH_RAD_S · at_s
+    turn_rad: Array  # Greenwich mean sidereal time of 1982, less EARTH_RAD_S · at_s, and less some whole turns
     pole_x_rad: Array  # polar motion
     pole_y_rad: Array
 
@@ -92,8 +95,12 @@ def turning(rotation: EarthRotation, block: int) -> Turning:
     times = rotation.scale.utc(1970, 1, 1 + first + knots // DAY_S, 0, 0, knots % DAY_S)
     angle, _ = theta_GMST1982(times.whole, times.ut1_fraction)
     origin, x, y = (np.broadcast_to(seconds, knots.shape) * ASEC2RAD for seconds in times.polar_motion_angles())
-    at_s = knots + first * DAY_S
-    return Turning(at_s, np.unwrap(angle + origin - EARTH_RAD_S * at_s), x, y)
+    return Turning(knots + first * DAY_S, np.unwrap((angle + origin - even_turn(first, knots)) % TURN), x, y)
+
+
+def even_turn(days: float, seconds: Array | float) -> Array | float:
+    """Return EARTH_RAD_S · t but for whole turns, from days and seconds since 1970."""
+    return days * DAY_OVER_TURN_RAD + EARTH_RAD_S * seconds
 
 
 def turning_between(rotation: EarthRotation, first_s: float, last_s: float) -> Turning:

@@ -2,18 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from groundstation.orbit.earth_rotation import Array
 from groundstation.orbit.fleet import Flags, Fleet, Index
+from groundstation.orbit.observer import Observer
 from groundstation.orbit.polish import CLOSE_S, StepOf, dip_step, edge, extreme, range_step, sine_step
-from groundstation.orbit.sampling import HALVINGS, Samples, Spans, is_slow
+from groundstation.orbit.sampling import HALVINGS, Samples, Spans, is_slow, perigee_radian_s
 from groundstation.orbit.sight import Sight, sight
+from groundstation.orbit.smooth import smooth_fleet
 
 APART_S = 0.5
 SLOW_APART_S = 60.0  # nearer positions of a slow satellite differ by little more than SGP4's last digits
 EDGE_CLOSE_S = 0.001  # SGP4's velocity misleads where a satellite creeps along the mask
+FLAT_RAD_S = 3e-9  # SGP4's jumps of 1e-12 rad, in differences of positions, may shift such an extreme by 0.4 ms
+SMOOTH_HALF_RAD = 0.5
+SMOOTH_APART_S = 10.0
 STRAY_S = 5.0  # the quintic's error may put a crossing just outside its bracket, but no further
 
 
@@ -39,6 +45,7 @@ class Search:
     fleet: Fleet
     satellites: Index  # by row of the spans
     apart_s: Array  # by row of the spans: the step of differences of positions
+    radian_s: Array  # by row of the spans: the time of a radian at perigee
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +66,11 @@ def events(fleet: Fleet, spans: Spans, found: Samples) -> Events:
     starts = np.flatnonzero(np.diff(found.row, prepend=-1))
     starts = starts[found.at_s[starts] <= spans.low_s[found.row[starts]]]
     up[found.row[starts]] = found.over[starts] >= 0
-    search = Search(fleet, spans.index, np.where(is_slow(fleet, spans), SLOW_APART_S, APART_S))
-    peaks, peak_s, tops = _extremes(search, _turns(found, found.sine), sine_step, _climb)
-    dips, dip_s, lows = _extremes(search, _turns(found, -found.sine), dip_step, _descent)
-    nears, near_s, _ = _extremes(search, _turns(found, -found.distance), range_step, _approach)
+    apart_s = np.where(is_slow(fleet, spans), SLOW_APART_S, APART_S)
+    search = Search(fleet, spans.index, apart_s, perigee_radian_s(fleet, spans))
+    peaks, peak_s, tops = _extremes(search, _turns(found, found.sine), PEAK)
+    dips, dip_s, lows = _extremes(search, _turns(found, -found.sine), DIP)
+    nears, near_s, _ = _extremes(search, _turns(found, -found.distance), NEAREST)
     # What rises above the mask and falls below it again between two samples, or the other way round.
     graze = _split(peaks, peak_s, peaks.below & (tops >= sine_mask))
     gap = _split(dips, dip_s, dips.above & (lows < sine_mask))
@@ -103,25 +111,31 @@ def _merge(*parts: Brackets) -> Brackets:
     return merged.take(np.lexsort((merged.low_s, merged.row)))
 
 
-SlopeOf = Callable[[Sight], Array]
+@dataclass(frozen=True, slots=True)
+class Extreme:
+    """What kind of extreme is meant, by what a sight says of it."""
+
+    step: StepOf
+    slope: Callable[[Sight], Array]  # falls through zero there
+    bend: Callable[[Sight], Array | float]  # how sharp it is, rad/s²
 
 
-def _climb(look: Sight) -> Array:
-    return look.sine_slopes()[1]
+def _nearing_step(look: Sight) -> tuple[Array, Flags, Flags]:
+    """Return `range_step`, every long step of which is too long: a slow satellite does not go straight."""
+    step, _, none = range_step(look)
+    return step, np.isfinite(step), none
 
 
-def _descent(look: Sight) -> Array:
-    return -look.sine_slopes()[1]
+PEAK = Extreme(sine_step, lambda look: look.sine_slopes()[1], lambda look: np.abs(look.sine_slopes()[2]))
+DIP = Extreme(dip_step, lambda look: -look.sine_slopes()[1], lambda _: np.inf)  # its time is told to nobody
+NEAREST = Extreme(_nearing_step, lambda look: -look.rate, lambda look: np.abs(look.bend) / look.distance)
 
 
-def _approach(look: Sight) -> Array:
-    return -look.rate
-
-
-def _extremes(search: Search, brackets: Brackets, step_of: StepOf, slope_of: SlopeOf) -> tuple[Brackets, Array, Array]:
+def _extremes(search: Search, brackets: Brackets, kind: Extreme) -> tuple[Brackets, Array, Array]:
     """Return the brackets that hold an extreme, its time and the sine of elevation there.
 
-    Newton's steps find nearly all; a slope that falls through zero is halved where they lead astray.
+    Newton's steps find nearly all; a slope that falls through zero is halved where they lead astray. The flattest are
+    then found once more, on the satellite's smoothed way.
     """
     fleet, index, apart_s = search.fleet, search.satellites[brackets.row], search.apart_s[brackets.row]
 
@@ -129,22 +143,51 @@ def _extremes(search: Search, brackets: Brackets, step_of: StepOf, slope_of: Slo
         return _state(fleet, index[rows], at, apart_s[rows])
 
     look, failed = near(np.arange(len(index)), brackets.guess_s)
-    look, at_s, none = extreme(near, brackets.guess_s, look, step_of, np.maximum(CLOSE_S, apart_s / 60))
-    at_s = at_s + step_of(look)[0]
+    look, at_s, none = extreme(near, brackets.guess_s, look, kind.step, np.maximum(CLOSE_S, apart_s / 60))
+    at_s = at_s + kind.step(look)[0]
     stray = np.flatnonzero(_outside(brackets, at_s) | none | failed)
     if len(stray):
 
         def slope(at: Array) -> Array:
-            return slope_of(near(stray, at)[0])
+            return kind.slope(near(stray, at)[0])
 
         at_s[stray] = _halved(slope, brackets.take(stray))
     found = np.flatnonzero(np.isfinite(at_s))
-    position, velocity, failed = fleet.seen(index[found], at_s[found])
+    brackets, at_s, is_flat = brackets.take(found), at_s[found], (kind.bend(look) * apart_s < FLAT_RAD_S)[found]
+    position, velocity, failed = fleet.seen(index[found], at_s)
     look = sight(fleet.observer, position, velocity)
-    return brackets.take(found), at_s[found], np.where(failed, np.nan, look.height / look.distance)
+    sine = np.where(failed, np.nan, look.height / look.distance)
+    flat = np.flatnonzero(is_flat & (sine >= np.sin(fleet.observer.mask_rad)))
+    if len(flat):
+        at_s[flat] = _smoothed(search, brackets.row[flat], at_s[flat], kind)
+    return brackets, at_s, sine
 
 
-def _state(fleet: Fleet, index: Index, at_s: Array, apart_s: Array) -> tuple[Sight, Flags]:
+def _smoothed(search: Search, row: Index, at_s: Array, kind: Extreme) -> Array:
+    """Return the times of extremes of the satellites' smoothed ways; what has none there stays where it is."""
+    half_s = SMOOTH_HALF_RAD * search.radian_s[row]
+    ways = smooth_fleet(search.fleet, search.satellites[row], at_s, half_s)
+    apart_s = np.full(len(row), SMOOTH_APART_S)
+
+    def near(rows: Index, at: Array) -> tuple[Sight, Flags]:
+        return _state(ways, rows, at, apart_s[rows])
+
+    look, failed = near(np.arange(len(row)), at_s)
+    look, found_s, none = extreme(near, at_s, look, kind.step)
+    found_s = found_s + kind.step(look)[0]
+    return np.where(failed | none | ~(np.abs(found_s - at_s) < half_s / 2), at_s, found_s)
+
+
+class Ways(Protocol):
+    """A fleet, smoothed or not."""
+
+    @property
+    def observer(self) -> Observer: ...
+
+    def seen(self, index: Index, at_s: Array) -> tuple[Array, Array, Flags]: ...
+
+
+def _state(fleet: Ways, index: Index, at_s: Array, apart_s: Array) -> tuple[Sight, Flags]:
     """Return states whose position and velocity come from four positions around them, and where SGP4 failed."""
     times = (at_s + np.array([-2.0, -1.0, 1.0, 2.0])[:, None] * apart_s).T.ravel()
     position, velocity, failed = fleet.seen(np.repeat(index, 4), times)

@@ -12,14 +12,21 @@ from math import radians
 import numpy as np
 from skyfield.api import wgs84
 
-from groundstation.orbit.earth_rotation import DAY_S, EARTH_RAD_S, Array, EarthRotation, turning_between
+from groundstation.orbit.earth_rotation import (
+    DAY_S,
+    EARTH_RAD_S,
+    TURN,
+    Array,
+    EarthRotation,
+    even_turn,
+    turning_between,
+)
 from groundstation.orbit.mask import lowest_mask_deg
 from groundstation.orbit.site import Site
 
 __all__ = ["MU_KM3_S2", "UNIX", "UNIX_JD", "Array", "Observer", "expect_utc", "observer"]
 
 MU_KM3_S2 = 398600.8  # WGS72, as SGP4
-TURN = 2 * np.pi
 UNIX_JD = 2440587.5
 UNIX = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -84,7 +91,7 @@ def observer(site: Site, start: datetime, end: datetime, rotation: EarthRotation
         radius_km=stand.radius_km,
         mask_rad=radians(lowest_mask_deg(site)),
         knots_s=knots.at_s - start_s,
-        turn_rad=knots.turn_rad + EARTH_RAD_S * start_s % TURN,
+        turn_rad=knots.turn_rad + even_turn(days, in_day.total_seconds()) % TURN,
         pole_x_rad=knots.pole_x_rad,
         pole_y_rad=knots.pole_y_rad,
     )

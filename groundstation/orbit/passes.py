@@ -76,7 +76,8 @@ def find_passes(
 ) -> list[Pass]:
     """Return every pass that overlaps the window, by AOS; those already under way at the start come first.
 
-    Edges are within 1 ms, culminations within 5 ms and elevations within 1e-5° of what Skyfield computes. Raises
+    Edges are within 1 ms, culminations and TCAs within 5 ms and elevations within 1e-5° of what Skyfield computes;
+    where a satellite hangs so still that SGP4's jumps would place them, of a smooth curve through it (`smooth`). Raises
     ElementsError where SGP4 cannot begin with a set; a satellite that decays inside the window has passes until then.
     """
     batches = list(_batches(elements, site, (start, end), ut1, AT_ONCE))

@@ -100,7 +100,7 @@ def _motions(fleet: Fleet, spans: Spans) -> tuple[Array, Array]:
     return motion, e
 
 
-def _steps(fleet: Fleet, spans: Spans) -> Array:
+def perigee_radian_s(fleet: Fleet, spans: Spans) -> Array:
     """Return the time of a radian at perigee, by span."""
     motion, e = _motions(fleet, spans)
     step_s: Array = (1 - e) ** 1.5 / (motion * np.sqrt(1 + e))
@@ -109,13 +109,13 @@ def _steps(fleet: Fleet, spans: Spans) -> Array:
 
 def is_slow(fleet: Fleet, spans: Spans) -> Flags:
     """Return whether each satellite is so slow against the turning earth that no quintic resolves how it moves."""
-    slow: Flags = _steps(fleet, spans) > SLOW_S
+    slow: Flags = perigee_radian_s(fleet, spans) > SLOW_S
     return slow
 
 
 def _grid(fleet: Fleet, spans: Spans) -> tuple[Index, Array]:
     """Return the row of its span and the time of each node."""
-    step_s = np.clip(_steps(fleet, spans), STEP_LEAST_S, STEP_MOST_S)
+    step_s = np.clip(perigee_radian_s(fleet, spans), STEP_LEAST_S, STEP_MOST_S)
     counts = np.maximum(np.ceil((spans.high_s - spans.low_s) / step_s), 1).astype(int)
     row = np.repeat(np.arange(len(counts)), counts + 1)
     number = np.arange(len(row)) - np.repeat(np.cumsum(counts + 1) - counts - 1, counts + 1)
@@ -183,7 +183,7 @@ def _worth_searching(fleet: Fleet, spans: Spans, row: Index, at_s: Array, states
     radius = length(position)
     cosine = np.clip(observer.place @ position / (observer.radius_km * radius), -1, 1)
     apart = np.arccos(cosine)
-    speed = (FASTER / _steps(fleet, spans))[row] + EARTH_RAD_S
+    speed = (FASTER / perigee_radian_s(fleet, spans))[row] + EARTH_RAD_S
     step_s = np.diff(at_s)
     climb = np.abs((states.r * states.v).sum(axis=0) / radius)
     highest = np.maximum(radius[1:], radius[:-1]) + np.maximum(climb[1:], climb[:-1]) * step_s / 2 + SLACK_KM

@@ -24,6 +24,8 @@ Curve = Callable[[Array], Array]
 UNIX, UNIX_JD = datetime(1970, 1, 1, tzinfo=UTC), 2440587.5
 STEP_RAD = 0.03  # a step turns the satellite by this much at perigee: 27 s in low orbit
 HALVINGS = 34  # of a step of minutes: well under a microsecond
+FLAT_RAD_S = 1.5e-9  # SGP4's jumps of 1e-12 rad may shift an extreme that bends less, by this over the step, by 1 ms
+FIT_STEPS, FIT_POINTS, FIT_DEGREE = 8, 61, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,32 @@ class Sky:
     def range_rate(self, at_s: Array) -> Array:
         """Return d(range)/dt in km/s; SGP4's own velocity is not the derivative of its position."""
         return slope(self.range, at_s, self.difference_s)
+
+    def top(self, low_s: Array, high_s: Array) -> Array:
+        """Return when elevation is greatest, or least, in each bracket."""
+        return self._settled(self.elevation, 1.0, root(self._slope(self.elevation), low_s, high_s))
+
+    def nearest(self, low_s: Array, high_s: Array) -> Array:
+        """Return when the range is least, or greatest, in each bracket."""
+        at_s = root(self.range_rate, low_s, high_s)
+        return self._settled(self.range, self.range(at_s), at_s)
+
+    def _slope(self, curve: Curve) -> Curve:
+        return lambda at_s: slope(curve, at_s, self.difference_s)
+
+    def _settled(self, curve: Curve, scale: Array | float, at_s: Array) -> Array:
+        """Return the times again, those of the flattest extremes from a fit; `scale` is what a radian makes of it."""
+        h = self.difference_s
+        bend = (curve(at_s + h) - 2 * curve(at_s) + curve(at_s - h)) / h**2 / scale
+        at_s = at_s.copy()
+        for flat in np.flatnonzero(np.abs(bend) * h < FLAT_RAD_S):
+            at_s[flat] = fitted(curve, float(at_s[flat]), FIT_STEPS * self.step_s, self.midnight_s)
+        return at_s
+
+    @property
+    def midnight_s(self) -> float:
+        """The first midnight, UTC, in the window."""
+        return 86400 - (self.start - self.start.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
 
     @property
     def revolution_s(self) -> float:
@@ -109,12 +137,34 @@ def root(curve: Curve, low_s: Array, high_s: Array) -> Array:
     return (low_s + high_s) / 2
 
 
-def extremes(curve: Curve, nodes_s: Array, values: Array, h: float) -> Array:
+def fitted(curve: Curve, at_s: float, half_s: float, midnight_s: float) -> float:
+    """Return the extreme next to `at_s` of the curve that fits best around it: it knows no jumps of SGP4's.
+
+    At midnight UTC the tables of the earth's rotation change their slope, so the fit may bend there.
+    """
+    x = np.linspace(-1, 1, FIT_POINTS)
+    values = curve(at_s + half_s * x)
+    bend_at = ((midnight_s - at_s + 43200) % 86400 - 43200) / half_s
+    beyond = np.maximum(x - bend_at, 0)
+    bends = [beyond, beyond**2] if abs(bend_at) < 1 else []
+    terms = np.stack([*(x**power for power in range(FIT_DEGREE + 1)), *bends], axis=1)
+    factors, *_ = np.linalg.lstsq(terms, values - values.mean())
+
+    def rate(at: Array) -> Array:
+        rates = sum(power * factors[power] * at ** (power - 1) for power in range(1, FIT_DEGREE + 1))
+        if bends:
+            rates += np.where(at > bend_at, factors[-2] + 2 * factors[-1] * (at - bend_at), 0)
+        return np.asarray(rates)
+
+    low, high = np.array([-1.0]), np.array([1.0])
+    turns = rate(low) * rate(high) < 0
+    return at_s + half_s * float(root(rate, low, high)[0]) if turns[0] else at_s
+
+
+def turning_points(search: Callable[[Array, Array], Array], nodes_s: Array, values: Array) -> Array:
     """Return the times of every maximum and minimum that the samples bracket."""
     turns = np.flatnonzero((values[1:-1] - values[:-2]) * (values[2:] - values[1:-1]) <= 0) + 1
-    if not len(turns):
-        return np.empty(0)
-    return root(lambda at_s: slope(curve, at_s, h), nodes_s[turns - 1], nodes_s[turns + 1])
+    return search(nodes_s[turns - 1], nodes_s[turns + 1]) if len(turns) else np.empty(0)
 
 
 def find_arcs(sky: Sky, mask_deg: float, window_s: float) -> list[Arc]:
@@ -122,7 +172,7 @@ def find_arcs(sky: Sky, mask_deg: float, window_s: float) -> list[Arc]:
     mask = np.radians(mask_deg)
     beyond = sky.revolution_s
     nodes = np.linspace(-beyond, window_s + beyond, int((window_s + 2 * beyond) / sky.step_s) + 2)
-    nodes = np.union1d(nodes, extremes(sky.elevation, nodes, sky.elevation(nodes), sky.difference_s))
+    nodes = np.union1d(nodes, turning_points(sky.top, nodes, sky.elevation(nodes)))
     height = sky.elevation(nodes) - mask
     known = _since_epoch(sky, nodes, np.isfinite(height))
     above = np.where(known, height, -1.0) >= 0
@@ -160,7 +210,7 @@ def _arc(sky: Sky, nodes: Array, aos: float, los: float, window_s: float) -> Arc
     inside = np.concatenate([[low], nodes[(nodes > low) & (nodes < high)], [high]])
     # One step further on both sides: the range may fall on from AOS and rise again before the first node.
     around = np.concatenate([[low - sky.step_s], inside, [high + sky.step_s]])
-    turns = extremes(sky.range, around, sky.range(around), sky.difference_s)
+    turns = turning_points(sky.nearest, around, sky.range(around))
     inside_closest = np.concatenate([inside, turns[(turns > low) & (turns < high)]])
     return Arc(
         aos_s=float(aos) if np.isfinite(aos) else None,

@@ -198,6 +198,18 @@ def test_a_geostationary_satellite_in_sight_is_always_up() -> None:
     assert disagreements(over(110.0, GEOSTATIONARY), OBSERVATORY, NOON, 2.0) == []
 
 
+@pytest.mark.parametrize("longitude_deg", [60.0, 105.0, 114.0, 150.0])
+@pytest.mark.parametrize(("inclination_deg", "eccentricity"), [(0.005, 2e-5), (0.02, 3e-4), (0.08, 1e-4), (5.0, 5e-4)])
+def test_the_flattest_culmination_is_found_to_5_ms(
+    longitude_deg: float, inclination_deg: float, eccentricity: float
+) -> None:
+    """Elevation bends by 1e-12 rad/s²: a jump of SGP4's of 1e-12 rad, or rounding to 1e-15, may not place it."""
+    elements = replace(GEOSTATIONARY, inclination_deg=inclination_deg, eccentricity=eccentricity)
+    for day in range(3):
+        start = NOON + timedelta(days=2 * day, hours=3 * day)
+        assert disagreements(over(longitude_deg, elements), OBSERVATORY, start, 2.0) == []
+
+
 @pytest.mark.parametrize(
     ("elements", "site"),
     [(over(-60.0, GEOSTATIONARY), OBSERVATORY), (replace(LOW, inclination_deg=1.0), NORTH_POLE)],
