@@ -15,17 +15,9 @@ from groundstation.commands.elements_query import (
     sources_asked,
     update,
 )
-from groundstation.commands.elements_view import (
-    kept_as_json,
-    kept_as_table,
-    source_line,
-    update_line,
-    updates_as_json,
-)
 from groundstation.commands.flags import config_path
 from groundstation.commands.logs import log_to_stderr
 from groundstation.commands.outcome import ASKED_WRONGLY, FAILED, UsageError, report_failures
-from groundstation.commands.terminal import console
 from groundstation.config import load_config
 
 
@@ -35,6 +27,9 @@ def command(options: argparse.Namespace) -> int:
 
 
 def list_kept(options: argparse.Namespace) -> int:
+    from groundstation.commands.elements_view import kept_as_json, kept_as_table, source_line
+    from groundstation.commands.terminal import console
+
     if options.of:
         raise UsageError(f"FILE: found {options.of[0]}, expected none: `elements check` examines files")
     config, now = load_config(config_path(options)), datetime.now(UTC)
@@ -50,6 +45,7 @@ def list_kept(options: argparse.Namespace) -> int:
 
 def update_now(options: argparse.Namespace) -> int:
     from groundstation.archive.migrate import migrate
+    from groundstation.commands.elements_view import update_line, updates_as_json
 
     config = load_config(config_path(options))
     sources = sources_asked(config, options.of)
