@@ -17,7 +17,7 @@ from groundstation.orbit.sight import Sight, azimuth, length, sight
 HALF_S = 0.5  # the two positions around a culmination lie so far to both sides of it
 FAR_S, EDGE_FAR_S = 4.0, 0.5  # a longer step is followed by another look
 CLOSE_S = 0.1  # likewise for culmination: overhead passes of low objects were 0.7 s off without
-TCA_ERROR_S = 0.0005
+TCA_ERROR_S = 0.0001  # the range is then good to a few millimetres
 ROUNDS = 8
 GRAZE_SINE = 0.012  # so little above the mask, 0.7°, sin(elevation) is taken for a parabola
 SLACK_SINE = 2e-4  # a culmination predicted so little below the mask is looked at

@@ -90,6 +90,11 @@ class Sky:
         return at_s
 
     @property
+    def epoch_s(self) -> float:
+        model, days = self.satellite.model, (self.start - UNIX).total_seconds() / 86400 + UNIX_JD
+        return float(((model.jdsatepoch - days) + model.jdsatepochF) * 86400)
+
+    @property
     def midnight_s(self) -> float:
         """The first midnight, UTC, in the window."""
         return 86400 - (self.start - self.start.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
@@ -191,9 +196,7 @@ def find_arcs(sky: Sky, mask_deg: float, window_s: float) -> list[Arc]:
 
 def _since_epoch(sky: Sky, nodes: Array, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return which nodes SGP4 reaches from the epoch without an error: beyond one its numbers mean nothing."""
-    model = sky.satellite.model
-    days = (sky.start - UNIX).total_seconds() / 86400 + UNIX_JD
-    epoch_s = ((model.jdsatepoch - days) + model.jdsatepochF) * 86400
+    epoch_s = sky.epoch_s
     begin = int(np.searchsorted(nodes, epoch_s))
     gap = np.linspace(epoch_s, np.clip(epoch_s, nodes[0], nodes[-1]), 500)
     if np.isnan(sky.elevation(gap)).any():
