@@ -13,7 +13,8 @@ from groundstation.orbit.satrec import to_satrec
 from groundstation.orbit.sun import sun_km
 
 EARTH_RADIUS_KM = 6378.1366  # as Skyfield's is_sunlit
-STEP_S = 20.0  # a shorter eclipse, at the edge of the shadow, may be overlooked
+STEP_S = 20.0
+GRAZE_KM = 1.0  # in half a step gravity does not bend a way by more
 PARTS = 32
 CUTS = 2  # of the step in which the light changes, each into PARTS: what is left, 20 ms, is straight
 Span = tuple[datetime, datetime]
@@ -23,15 +24,15 @@ def sunlit_spans(elements: Elements, start: datetime, end: datetime) -> list[Spa
     """Return the stretches between `start` and `end` in which the sun's centre is above the satellite's horizon.
 
     Edges are those of Skyfield's is_sunlit with de421 to a millisecond, though crossing from full light to full shadow
-    takes 8 s or more. The earth is a sphere without air. Where SGP4 fails there is no light. Raises SunError where
-    de421 does not reach.
+    takes 8 s or more; a graze of the shadow for less than a second may be overlooked. The earth is a sphere without
+    air. Where SGP4 fails there is no light. Raises SunError where de421 does not reach.
     """
     expect_utc(start, end)
     days, in_day = divmod(start - UNIX, timedelta(days=1))
     flight = _Flight(to_satrec(elements), days, in_day / timedelta(days=1))
     window_s = (end - start).total_seconds()
-    at_s = np.linspace(0.0, window_s, max(int(window_s / STEP_S), 1) + 1)
-    lit = flight.clearance_km(at_s) > 0
+    at_s, clearance = flight.samples(window_s)
+    lit = clearance > 0
     changes = np.flatnonzero(lit[1:] != lit[:-1])
     between = flight.edges(at_s[changes], at_s[changes + 1]).tolist() if len(changes) else []
     edges = [0.0, *between, window_s]
@@ -47,6 +48,19 @@ class _Flight:
     satrec: Satrec
     days: int
     part: float
+
+    def samples(self, window_s: float) -> tuple[Array, Array]:
+        """Return times and clearances, STEP_S apart, and where the light may change twice between two of them."""
+        at_s = np.linspace(0.0, window_s, max(int(window_s / STEP_S), 1) + 1)
+        clearance = self.clearance_km(at_s)
+        rises = np.diff(clearance)
+        turns = (rises[1:] * rises[:-1] < 0) & (np.abs(clearance[1:-1]) < GRAZE_KM)
+        if turns.any():
+            row = np.flatnonzero(turns)
+            vertex = at_s[row + 1] + at_s[1] * (rises[row] + rises[row + 1]) / (rises[row] - rises[row + 1]) / 2
+            at_s = np.union1d(at_s, vertex)
+            clearance = self.clearance_km(at_s)
+        return at_s, clearance
 
     def clearance_km(self, at_s: Array) -> Array:
         """Return how far the line from satellite to sun passes above the earth; negative in shadow or on an error."""

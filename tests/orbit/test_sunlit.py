@@ -16,7 +16,7 @@ from groundstation.orbit.earth_rotation import Array, earth_rotation
 from groundstation.orbit.elements import Elements
 from groundstation.orbit.satrec import to_satrec
 from groundstation.orbit.sun import FIRST_DAY, LAST_DAY, SunError, sun_km
-from groundstation.orbit.sunlit import sunlit_spans
+from groundstation.orbit.sunlit import Span, sunlit_spans
 from tests.orbit.sets import at, shipped
 
 NOON = at("2026-08-22T12:00:00")
@@ -72,6 +72,26 @@ def test_between_the_edges_it_is_as_bright_as_for_skyfield(
     spans = sunlit_spans(elements, start, start + lasts)
     times = [start + lasts * (number / DENSE) for number in range(DENSE + 1)]
     assert [any(first <= time <= last for first, last in spans) for time in times] == is_lit(elements, ephemeris, times)
+
+
+def test_a_graze_of_the_shadow_is_not_overlooked(ephemeris: SpiceKernel) -> None:
+    """Turn the orbit until the shadow is missed by a hair: the eclipse before that lasts seconds."""
+    dark, light = 150.0, 240.0  # right ascensions of the node
+    assert len(turned(dark)) > 1
+    assert len(turned(light)) == 1
+    for _ in range(24):
+        middle = (dark + light) / 2
+        dark, light = (dark, middle) if len(turned(middle)) == 1 else (middle, light)
+    spans = turned(dark)
+    (begins, ends), elements = (spans[0][1], spans[1][0]), replace(LEO, raan_deg=dark)
+    assert timedelta(0) < ends - begins < timedelta(seconds=4)
+    middle_of_it = begins + (ends - begins) / 2
+    times = [middle_of_it + timedelta(seconds=seconds) for seconds in (-3, 0, 3)]
+    assert is_lit(elements, ephemeris, times) == [True, False, True]
+
+
+def turned(raan_deg: float) -> list[Span]:
+    return sunlit_spans(replace(LEO, raan_deg=raan_deg), NOON, NOON + HOURS)
 
 
 @pytest.mark.parametrize(
