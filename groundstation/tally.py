@@ -28,10 +28,12 @@ class SatelliteTally:
     stored: Counter[tuple[str, str, str]]  # by station, packet, kind; known ones begin at 0, so that a rate has a start
     duplicates: Counter[str]  # by station
     periods_us: Mapping[str, int]  # by packet, where the definition says how often one is expected
+    sizes: Mapping[str, int]  # by packet, how many parameters it has
     last_generated_at_us: int | None = None
     last_received_at_us: int | None = None
     unknown: int = 0  # keys that nothing describes, over all stored packets
-    newest: dict[str, Packet] = field(default_factory=dict)  # by parameter, the packet that brought its latest value
+    newest: dict[str, Packet] = field(default_factory=dict)  # by packet, the newest that brought all its parameters
+    partly: dict[str, Packet] = field(default_factory=dict)  # by parameter, the newest of those that did not
     recalled: dict[str, Latest] = field(default_factory=dict)  # what was latest before this process began
     counting: dict[str, Counting] = field(default_factory=dict)  # by packet, or by satellite where it counts so
 
@@ -39,7 +41,8 @@ class SatelliteTally:
     def latest(self) -> dict[str, Latest]:
         """Return each parameter's latest value; made when somebody asks, for packets come far more often."""
         found = dict(self.recalled)
-        for name, packet in self.newest.items():
+        brought = [(name, packet) for packet in self.newest.values() for name in packet.values]
+        for name, packet in (*brought, *self.partly.items()):
             old = found.get(name)
             if old is None or old.generated_at_us <= packet.generated_at_us:
                 level = packet.levels.get(name, Level.IN_LIMITS)
@@ -108,27 +111,32 @@ def begin(definition: Definition, stations: Collection[str]) -> SatelliteTally:
         stored=Counter(dict.fromkeys(product(stations, packets, KINDS), 0)),
         duplicates=Counter(dict.fromkeys(stations if packets else (), 0)),
         periods_us={one.name: round(one.period_s * 1e6) for one in definition.packets if one.period_s},
+        sizes={one.name: len(one.parameters) for one in definition.packets},
     )
 
 
 def remember(entry: SatelliteTally, packet: Packet) -> None:
     """Take a new realtime packet into the latest values and the sequence counts."""
-    generated_at_us, newest = packet.generated_at_us, entry.newest
-    if generated_at_us >= (entry.last_generated_at_us or 0):
-        entry.last_generated_at_us = generated_at_us
-        newest.update(dict.fromkeys(packet.values, packet))  # newer than all: nothing to compare
+    name, generated_at_us = packet.packet, packet.generated_at_us
+    entry.last_generated_at_us = max(generated_at_us, entry.last_generated_at_us or 0)
+    if len(packet.values) == entry.sizes[name]:
+        keep_newer(entry.newest, name, packet)
     else:
-        for name in packet.values:
-            old = newest.get(name)
-            if old is None or old.generated_at_us <= generated_at_us:
-                newest[name] = packet
+        for parameter in packet.values:
+            keep_newer(entry.partly, parameter, packet)
     if packet.sequence is not None:
         frame, by_packet = entry.definition.frame, entry.definition.frame.sequence_per == "packet"
-        counted_by = packet.packet if by_packet else ""
+        counted_by = name if by_packet else ""
         entry.counting[counted_by] = count(
             entry.counting.get(counted_by, Counting()),
             packet.sequence,
             generated_at_us,
             frame.modulus,
-            period_us=entry.periods_us.get(packet.packet) if by_packet else None,
+            period_us=entry.periods_us.get(name) if by_packet else None,
         )
+
+
+def keep_newer(newest: dict[str, Packet], name: str, packet: Packet) -> None:
+    old = newest.get(name)
+    if old is None or old.generated_at_us <= packet.generated_at_us:
+        newest[name] = packet

@@ -1,13 +1,12 @@
 """How many packets never came, told by their sequence counts."""
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 SILENCE_US = 600 * 1_000_000  # ten minutes: longer than any gap within a pass of a low satellite
 HURRY = 100  # times faster than its period a spacecraft may send before a step looks like a restart
 
 
-@dataclass(frozen=True, slots=True)
-class Counting:
+class Counting(NamedTuple):  # made for every packet, in a fifth of a dataclass's time
     """What is known of one sequence of counts; begin with `Counting()`, go on with `count`."""
 
     last: int | None = None
@@ -38,19 +37,15 @@ def count(
     sent at one packet each `period_us`; a restart that looks like a smaller step can't be told from a loss. A late
     packet fills one missing count.
     """
-    elapsed_us = generated_at_us - counting.last_generated_at_us
-    if counting.last is None or elapsed_us > silence_us:
-        return replace(counting, last=sequence, last_generated_at_us=generated_at_us)
+    last, last_generated_at_us, missing, late, resets = counting
+    elapsed_us = generated_at_us - last_generated_at_us
+    if last is None or elapsed_us > silence_us:
+        return Counting(sequence, generated_at_us, missing, late, resets)
     if elapsed_us < 0:
         in_this_run = -elapsed_us <= silence_us
-        return replace(counting, late=counting.late + 1, missing=max(0, counting.missing - in_this_run))
-    skipped = missing_between(counting.last, sequence, modulus)
+        return Counting(last, last_generated_at_us, max(0, missing - in_this_run), late + 1, resets)
+    skipped = missing_between(last, sequence, modulus)
     most = modulus // 2 if period_us is None else min(modulus // 2, HURRY * (1 + elapsed_us // period_us))
-    is_reset = skipped > most
-    return replace(
-        counting,
-        last=sequence,
-        last_generated_at_us=generated_at_us,
-        missing=counting.missing + (0 if is_reset else skipped),
-        resets=counting.resets + is_reset,
-    )
+    if skipped > most:
+        return Counting(sequence, generated_at_us, missing, late, resets + 1)
+    return Counting(sequence, generated_at_us, missing + skipped, late, resets)

@@ -7,6 +7,9 @@ person reads it.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import TypeVar, dataclass_transform
+
+T = TypeVar("T")
 
 Value = bool | int | float | str | None
 """An engineering value; None where the parameter came but could not be decoded (see `Packet.faults`)."""
@@ -45,11 +48,20 @@ class Fate(StrEnum):
     QUARANTINED = "quarantined"
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def made_often(noun: type[T]) -> type[T]:
+    """Return a dataclass that the type checker holds to be frozen and the interpreter does not.
+
+    A frozen one sets its fields one by one through `object`: 2.4 µs for a packet instead of 0.9.
+    """
+    return dataclass(slots=True)(noun)
+
+
 def ignore_acknowledgement() -> None:
     """Do nothing: for messages that nobody will send again (QoS 0, a recording)."""
 
 
-@dataclass(frozen=True, slots=True)
+@made_often
 class Message:
     """One MQTT publish as it reached us, from whatever source."""
 
@@ -62,7 +74,7 @@ class Message:
     acknowledge: Callable[[], None] = ignore_acknowledgement  # to be called once, after the commit
 
 
-@dataclass(frozen=True, slots=True)
+@made_often
 class Packet:
     """A decoded packet, raw bytes beside values so that a wrong calibration is a re-decode and not a lost pass."""
 
