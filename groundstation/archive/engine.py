@@ -1,7 +1,10 @@
 """How the archive's database is opened: settings of the connection, and errors that say what can be tried again."""
 
 import logging
+import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -35,6 +38,8 @@ POSTGRESQL_PATIENCE = {
     "tcp_user_timeout": 30_000,
 }
 PROGRAM_LIMIT = "54"  # SQLSTATE class: the row is more than the server can hold
+STATEMENTS_KEPT = 512  # prepared: a few kinds in some forty lengths each
+BEGIN_WRITING = "BEGIN IMMEDIATE"
 MISSING = ("42P01", "42703")  # SQLSTATEs: no such table, no such column
 WAL_RESET_CURED = (3, 51, 3)
 DATA_ERRORS = (
@@ -75,11 +80,24 @@ def _sqlite(address: URL, mode: Literal["ro", "rw", "rwc"], kept: dict[str, Any]
     name = f"file:{quote(str(address.database))}?mode={mode}"
 
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(name, uri=True, timeout=LOCKED_WAIT_S, isolation_level=None, check_same_thread=False)
+        return sqlite3.connect(
+            name,
+            uri=True,
+            timeout=LOCKED_WAIT_S,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=STATEMENTS_KEPT,
+        )
 
     engine = create_engine(address, creator=connect, hide_parameters=True, **kept)
-    begin = "BEGIN" if mode == "ro" else "BEGIN IMMEDIATE"
-    event.listen(engine, "begin", lambda connection: sqlite_cursor(connection).execute(begin))
+    begin = "BEGIN" if mode == "ro" else BEGIN_WRITING
+
+    def begin_unless_begun(connection: Connection) -> None:
+        cursor = sqlite_cursor(connection)
+        if not cursor.connection.in_transaction:  # by `transaction`
+            cursor.execute(begin)
+
+    event.listen(engine, "begin", begin_unless_begun)
     if mode != "ro":
         event.listen(engine, "connect", _prepare_sqlite)
     return engine
@@ -90,6 +108,28 @@ def sqlite_cursor(connection: Connection) -> sqlite3.Cursor:
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
     return driver.cursor()
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """Commit what is done within, or roll it back where it fails.
+
+    As `connection.begin()`, in a fifth of its time where the database is SQLite: small batches would take longer to
+    begin and end than to write.
+    """
+    if connection.dialect.name != "sqlite":
+        with connection.begin():
+            yield
+        return
+    cursor = sqlite_cursor(connection)
+    cursor.execute(BEGIN_WRITING)
+    try:
+        yield
+        cursor.connection.commit()
+    finally:  # after COMMIT there is nothing to roll back but SQLAlchemy's idea of a transaction
+        if connection.in_transaction():
+            connection.rollback()
+        cursor.connection.rollback()
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -125,7 +165,7 @@ class FileIdentity:
     """Which file a SQLite connection writes to: one that was deleted or replaced would take commits and keep none."""
 
     def __init__(self, url: URL) -> None:
-        self._path = Path(str(url.database)) if url.drivername == "sqlite" else None
+        self._path = str(url.database) if url.drivername == "sqlite" else None
         self._opened: tuple[int, int] | None = None
 
     def remember(self) -> None:
@@ -140,7 +180,7 @@ class FileIdentity:
         if self._path is None:
             return None
         try:
-            found = self._path.stat()
+            found = os.stat(self._path)  # noqa: PTH116  (after every commit, and pathlib takes three times as long)
         except FileNotFoundError:
             return None
         return found.st_dev, found.st_ino
