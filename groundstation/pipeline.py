@@ -10,6 +10,7 @@ they happen, the last is counted by looking at what is held, so the equation is 
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 BATCH_MOST = 1000  # messages in one transaction
 BATCH_BYTES = 1_000_000  # payload in one transaction, the message that passes it included
 SLICE_S = 0.01  # of decoding, after which others have their turn: hostile messages cost milliseconds each
-LINGER_S = 0.02  # how long a batch waits for company: one sync for many packets
+PACE_S = 0.02  # from one batch to the next at least, unless it is full: one sync for many packets
 IDLE_S = 5.0  # how often an idle pipeline shows that it is alive
 RETRY_FIRST_S, RETRY_MOST_S = 0.25, 15.0
 
@@ -66,7 +67,8 @@ class Inbox:
         self.capacity = capacity
         self.accounts = {name: Account() for name in links}
         self._waiting: deque[Message] = deque()
-        self._in_hand: Sequence[Message] = ()
+        self._in_hand: deque[Sequence[Message]] = deque()  # handed out and not settled, the oldest first
+        self._handed_at = -math.inf
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -99,25 +101,32 @@ class Inbox:
         """Whether it is closed and all that came was handed out."""
         return self._closed and not self._waiting
 
-    async def batch(self, most: int = BATCH_MOST, linger_s: float = LINGER_S) -> Sequence[Message]:
-        """Return the next messages in order of arrival; none where nothing came for a while, or will come."""
+    async def batch(self, most: int = BATCH_MOST, pace_s: float = PACE_S) -> Sequence[Message]:
+        """Return the next messages in order of arrival; none where nothing came for a while, or will come.
+
+        The first after a silence comes at once. Batches that are not full follow one another by `pace_s` or more.
+        """
         try:
-            await asyncio.wait_for(self._arrived.wait(), IDLE_S)
+            async with asyncio.timeout(IDLE_S):
+                await self._arrived.wait()
         except TimeoutError:
             return ()
-        if len(self._waiting) < most and not self._closed:
-            await asyncio.sleep(linger_s)
-        waiting = self._waiting
-        self._in_hand = list(first(waiting, most))
+        early_s = self._handed_at + pace_s - time.monotonic()
+        if early_s > 0 and len(self._waiting) < most and not self._closed:
+            await asyncio.sleep(early_s)
+        waiting, self._handed_at = self._waiting, time.monotonic()
+        batch = list(first(waiting, most))
+        if batch:
+            self._in_hand.append(batch)
         if not waiting and not self._closed:
             self._arrived.clear()
         if len(waiting) <= self.capacity // 2:
             self._room.set()
-        return self._in_hand
+        return batch
 
-    def settle(self, fates: Sequence[Fate]) -> None:
-        """Book the batch in hand: `fates` are in its order."""
-        for message, fate in zip(self._in_hand, fates, strict=True):
+    def settle(self, fates: Sequence[Fate]) -> Sequence[Message]:
+        """Book the oldest batch in hand, whose order `fates` have, and return it."""
+        for message, fate in zip(self._in_hand[0], fates, strict=True):
             account = self.accounts[message.link]
             if fate is Fate.STORED:
                 account.stored += 1
@@ -125,11 +134,11 @@ class Inbox:
                 account.duplicate += 1
             else:
                 account.quarantined += 1
-        self._in_hand = ()
+        return self._in_hand.popleft()
 
     def held(self) -> Counter[str]:
         """Count what is in memory by link, by looking: the equation's independent term."""
-        return Counter(message.link for held in (self._waiting, self._in_hand) for message in held)
+        return Counter(message.link for held in (self._waiting, *self._in_hand) for message in held)
 
     def imbalance(self) -> dict[str, int]:
         """Return received − settled − in flight for every link; anything but 0 is a bug."""
@@ -153,20 +162,32 @@ async def record(
 
     `beat` is called whenever this task has made progress, the idle and the retrying included.
     """
-    while not inbox.finished:
-        beat()
-        batch = await inbox.batch()
-        if not batch:
-            continue
-        decoded = await decode_all(decode, batch)
-        packets = [one for one in decoded if isinstance(one, Packet)]
-        rejections = [one for one in decoded if isinstance(one, Rejection)]
-        fates = await store_at_last(archive, packets, rejections, beat)
-        of_packets = iter(fates)
-        inbox.settle([next(of_packets) if isinstance(one, Packet) else Fate.QUARANTINED for one in decoded])
-        for message in batch:
-            message.acknowledge()
-        observe(list(zip(packets, fates, strict=True)), rejections)
+    committing: asyncio.Task[None] | None = None
+    async with asyncio.TaskGroup() as tasks:
+        while not inbox.finished:
+            beat()
+            batch = await inbox.batch()
+            if not batch:
+                continue
+            decoded = await decode_all(decode, batch)
+            # The database works outside the interpreter for the most part: meanwhile the next batch is decoded.
+            if committing is not None:
+                await committing
+            committing = tasks.create_task(commit(inbox, decoded, archive, observe, beat), name="commit")
+
+
+async def commit(
+    inbox: Inbox, decoded: Sequence[Packet | Rejection], archive: Archive, observe: Observe, beat: Callable[[], None]
+) -> None:
+    """Store what became of the oldest batch in hand, then book and acknowledge it."""
+    packets = [one for one in decoded if isinstance(one, Packet)]
+    rejections = [one for one in decoded if isinstance(one, Rejection)]
+    fates = await store_at_last(archive, packets, rejections, beat)
+    of_packets = iter(fates)
+    settled = inbox.settle([next(of_packets) if isinstance(one, Packet) else Fate.QUARANTINED for one in decoded])
+    for message in settled:
+        message.acknowledge()
+    observe(list(zip(packets, fates, strict=True)), rejections)
 
 
 async def decode_all(decode: Decode, batch: Sequence[Message]) -> list[Packet | Rejection]:

@@ -115,7 +115,7 @@ async def test_a_full_inbox_says_so_until_half_of_it_is_gone() -> None:
     assert full == [False] * 9 + [True]
     after = []
     for _ in range(2):
-        batch = await inbox.batch(most=4, linger_s=0)
+        batch = await inbox.batch(most=4, pace_s=0)
         inbox.settle([Fate.STORED] * len(batch))
         after.append(inbox.full)
     assert after == [True, False]
@@ -135,15 +135,50 @@ async def test_a_batch_has_no_more_messages_than_one_transaction_should() -> Non
     assert archive.calls == [1000, 500]
 
 
-async def test_a_batch_takes_what_came_while_it_lingered() -> None:
+async def test_the_first_message_after_a_silence_is_handed_out_at_once() -> None:
     inbox = Inbox(["mqtt"])
     inbox.put(Message("mqtt", "topic", b"1", 0))
-    taking = asyncio.create_task(inbox.batch(linger_s=0.5))
+    assert len(await asyncio.wait_for(inbox.batch(pace_s=3600), 1)) == 1
+
+
+async def test_a_batch_soon_after_another_takes_what_comes_until_its_time() -> None:
+    inbox = Inbox(["mqtt"])
+    inbox.put(Message("mqtt", "topic", b"0", 0))
+    await inbox.batch()
+    inbox.put(Message("mqtt", "topic", b"1", 0))
+    taking = asyncio.create_task(inbox.batch(pace_s=0.5))
     for _ in range(20):
         await asyncio.sleep(0)
     assert not taking.done()  # it has the first, and waits for company
     inbox.put(Message("mqtt", "topic", b"2", 0))
     assert [message.payload for message in await taking] == [b"1", b"2"]
+
+
+async def test_the_next_batch_is_decoded_while_one_is_committed() -> None:
+    begun, released, decoded = asyncio.Event(), asyncio.Event(), []
+
+    class Slow(MemoryArchive):
+        async def store(self, packets: Sequence[Packet], rejections: Sequence[Rejection]) -> Sequence[Fate]:
+            begun.set()
+            await released.wait()
+            return await super().store(packets, rejections)
+
+    def noted(message: Message) -> Packet | Rejection:
+        decoded.append(message.payload)
+        if message.payload == b"2":
+            released.set()
+        return decode(message)
+
+    inbox = Inbox(["mqtt"])
+    recording = asyncio.create_task(record(inbox, noted, Slow(), lambda *_: None))
+    inbox.put(Message("mqtt", "topic", b"1", 0))
+    await asyncio.wait_for(begun.wait(), 5)
+    inbox.put(Message("mqtt", "topic", b"2", 0))
+    inbox.close()
+    await asyncio.wait_for(recording, 5)
+    assert decoded == [b"1", b"2"]
+    assert inbox.accounts["mqtt"] == Account(received=2, stored=2)
+    assert inbox.imbalance() == {"mqtt": 0}
 
 
 async def test_each_link_is_booked_what_became_of_its_own_messages() -> None:
@@ -191,7 +226,7 @@ async def test_a_batch_ends_with_the_message_that_passes_its_bound_of_bytes() ->
         inbox.put(Message("mqtt", "topic", bytes(60_000), 0))
     lengths = []
     while inbox.held():
-        lengths.append(len(await inbox.batch(linger_s=0)))
+        lengths.append(len(await inbox.batch(pace_s=0)))
         inbox.settle([Fate.QUARANTINED] * lengths[-1])
     assert lengths == [17, 17, 6]
     assert 16 * 60_000 < BATCH_BYTES <= 17 * 60_000
@@ -219,8 +254,8 @@ async def test_the_event_loop_lives_while_a_batch_is_slow_to_decode() -> None:
 async def test_a_message_that_was_lost_between_would_show_as_an_imbalance() -> None:
     inbox = Inbox(["mqtt"])
     inbox.put(Message("mqtt", "topic", b"1", 0))
-    await inbox.batch(linger_s=0)
-    inbox._in_hand = ()  # what a bug would do
+    await inbox.batch(pace_s=0)
+    inbox._in_hand.clear()  # what a bug would do
     assert inbox.imbalance() == {"mqtt": 1}
 
 

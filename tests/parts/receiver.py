@@ -47,7 +47,7 @@ class Receiver:
         taken: list[Message] = []
         async with asyncio.timeout(PATIENCE_S):
             while len(taken) < count:
-                batch = await self.inbox.batch(count - len(taken), linger_s=0.001)
+                batch = await self.inbox.batch(count - len(taken), pace_s=0.001)
                 self.inbox.settle([Fate.STORED] * len(batch))
                 taken += batch
         return taken
