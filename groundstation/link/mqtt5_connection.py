@@ -8,6 +8,7 @@ no more is needed than CONNECT, SUBSCRIBE, PUBLISH, PUBACK, PINGREQ and DISCONNE
 """
 
 import asyncio
+import socket
 import ssl
 import struct
 from collections.abc import Sequence
@@ -37,6 +38,16 @@ from groundstation.link.settings import LinkSettings
 from groundstation.telemetry.packet import ignore_acknowledgement
 
 BUFFER_BYTES = 1 << 18  # the most that is read at once; grows while a packet is larger
+# On a machine that sleeps in between, a wakeup costs more than the message it is for. So after a read of FEW messages
+# the kernel is asked to gather for a moment, and to wake us sooner only for MUCH_BYTES; after one of more, which may be
+# the whole window of a broker with a backlog, everything is read as it comes for a while.
+FEW = 10
+REST_S = 0.046
+MUCH_BYTES = 1 << 14
+BUSY_S = 1.0
+# A broker that leaves Nagle's algorithm on, as Mosquitto does, holds back all but the first message until that one is
+# acknowledged by TCP: so the first read after a rest asks for this at once, and what was held back comes behind it.
+GATHER_S = 0.002
 TOLERATED_PACKET = 16 * LARGEST_PACKET  # from a broker that does not heed what we advertise
 SUBSCRIBE_ID, UNSUBSCRIBE_ID = 1, 2
 CONNACK = 0x20
@@ -66,6 +77,10 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
         self._memory = bytearray(BUFFER_BYTES)
         self._view = memoryview(self._memory)
         self._start = self._end = 0  # of what is read and not parsed
+        self._taken = 0  # messages, of what was read last
+        self._busy_until = 0.0
+        self._rested = False  # since the last read
+        self._gathering: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
         context, secret = tls_context(self._settings), password(self._settings)
@@ -152,12 +167,48 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
         self._heard_at = self._loop.time()
         if not self._leaving:
             self._end += nbytes
-            self._parse()
+            self._consider(nbytes)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed.set()
         said_nothing = not self._connected.done() and not isinstance(exc, ssl.SSLError)
         self._lose(hung_up(self._settings) if said_nothing else socket_trouble(exc))
+
+    # When to read.
+
+    def _consider(self, nbytes: int) -> None:
+        """Take what was read, now or with what comes right behind it."""
+        rested, self._rested = self._rested, False
+        if rested and nbytes < MUCH_BYTES:
+            self._tell_socket(socket.IPPROTO_TCP, "TCP_QUICKACK", 1)
+            self._gathering = self._loop.call_later(GATHER_S, self._take)
+        else:
+            self._take()
+
+    def _take(self) -> None:
+        """Hand on what was read, and let the socket rest where it was little."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        if self._leaving:
+            return
+        self._taken = 0
+        self._parse()
+        if self._taken > FEW:
+            self._busy_until = self._heard_at + BUSY_S
+        elif self._taken and self._start == self._end and self._heard_at >= self._busy_until:
+            self._tell_socket(socket.SOL_SOCKET, "SO_RCVLOWAT", MUCH_BYTES)
+            self._loop.call_later(REST_S, self._end_rest)
+
+    def _end_rest(self) -> None:
+        self._rested = True
+        self._tell_socket(socket.SOL_SOCKET, "SO_RCVLOWAT", 1)
+
+    def _tell_socket(self, level: int, option: str, value: int) -> None:
+        """Set an option that saves time and that nothing else depends on."""
+        number = getattr(socket, option, None)  # not every system has TCP_QUICKACK
+        if number is not None and self._transport is not None and not self._transport.is_closing():
+            self._transport.get_extra_info("socket").setsockopt(level, number, value)
 
     # What comes.
 
@@ -185,6 +236,7 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
 
     def _publish(self, packet: mqtt5.PublishPacket) -> None:
         payload, packet_id = packet.payload, packet.packet_id
+        self._taken += 1
         try:
             if packet_id is None:
                 self._deliver(packet.topic, payload, 0, packet.retain, ignore_acknowledgement)

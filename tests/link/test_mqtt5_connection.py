@@ -1,9 +1,11 @@
 """What is this engine's own: taking packets out of a stream, whatever the pieces they come in."""
 
+import asyncio
+
 import mqtt5
 import pytest
 
-from groundstation.link.mqtt5_connection import BUFFER_BYTES, TOLERATED_PACKET, Mqtt5Connection, whole_size
+from groundstation.link.mqtt5_connection import BUFFER_BYTES, FEW, TOLERATED_PACKET, Mqtt5Connection, whole_size
 from tests.parts.receiver import TOPIC, eventually, link_settings, payloads, receiving
 from tests.parts.scripted_broker import Client, scripted_broker
 
@@ -57,6 +59,34 @@ async def test_a_whole_packet_that_is_wrong_within_is_not_waited_for() -> None:
 
     async with scripted_broker(speak) as port, receiving(link_settings(port), Mqtt5Connection) as receiver:
         await eventually(lambda: receiver.source.disconnects["protocol"] >= 1)
+
+
+async def trickled(count: int, at_once: int) -> list[int]:
+    """Return how many messages each turn brought, of `count` that were sent `at_once` every 10 ms."""
+
+    async def speak(client: Client) -> None:
+        await client.connect_and_subscribe()
+        for first in range(0, count, at_once):
+            await client.say(b"".join(published(b"x", number + 1) for number in range(first, first + at_once)))
+            await asyncio.sleep(0.01)
+        await client.gone()
+
+    turns: list[int] = []
+    async with scripted_broker(speak) as port, receiving(link_settings(port), Mqtt5Connection) as receiver:
+        while sum(turns) < count:
+            turns.append(len(await receiver.take(1)))
+            turns[-1] += len(await receiver.take(held)) if (held := receiver.held()) else 0
+    return turns
+
+
+async def test_few_messages_are_gathered_so_that_the_machine_wakes_less_often() -> None:
+    turns = await trickled(60, at_once=1)
+    assert len(turns) <= 30  # five in a turn, on a quiet machine
+
+
+async def test_many_messages_are_read_as_they_come() -> None:
+    turns = await trickled(60 * (FEW + 1), at_once=FEW + 1)
+    assert len(turns) >= 30
 
 
 def test_the_length_of_a_packet_is_known_as_soon_as_its_head_is() -> None:
