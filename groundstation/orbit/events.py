@@ -17,7 +17,7 @@ from groundstation.orbit.smooth import smooth_fleet
 APART_S = 0.5
 SLOW_APART_S = 60.0  # nearer positions of a slow satellite differ by little more than SGP4's last digits
 EDGE_CLOSE_S = 0.001  # SGP4's velocity misleads where a satellite creeps along the mask
-FLAT_RAD_S = 3e-9  # SGP4's jumps of 1e-12 rad, in differences of positions, may shift such an extreme by 0.4 ms
+FLAT_RAD_S = 1.2e-9  # SGP4's jumps of 1e-12 rad, in differences of positions, may shift such an extreme by 1 ms
 SMOOTH_HALF_RAD = 0.5
 SMOOTH_APART_S = 10.0
 STRAY_S = 5.0  # the quintic's error may put a crossing just outside its bracket, but no further

@@ -16,6 +16,8 @@ from groundstation.orbit.sight import Sight, azimuth, length, sight
 
 HALF_S = 0.5  # the two positions around a culmination lie so far to both sides of it
 FAR_S, EDGE_FAR_S = 4.0, 0.5  # a longer step is followed by another look
+# Where drag is fierce, SGP4's velocity is 1 m/s off: half a second by it put the edge of a graze 3 ms off.
+BURNING_RAD_MIN, BURNING_FAR_S = 16.0 * 2 * np.pi / 1440, 0.02
 CLOSE_S = 0.1  # likewise for culmination: overhead passes of low objects were 0.7 s off without
 TCA_ERROR_S = 0.0001  # the range is then good to a few millimetres
 ROUNDS = 8
@@ -131,8 +133,9 @@ def _second_look(fleet: Fleet, index: Index, peak_s: Array, half_s: Array, sine_
     index, peak, peak_s, by_s, top = index[keep], peak.take(keep), peak_s[keep], (-q1 / q2)[keep], top[keep]
     rising = sight(observer, position[:, 0::4], velocity[:, 0::4]).take(keep)
     setting = sight(observer, position[:, 3::4], velocity[:, 3::4]).take(keep)
-    aos_s, aos, no_aos = edge(fleet, index, times[keep, 0], rising, sign=1.0)
-    los_s, los, no_los = edge(fleet, index, times[keep, 3], setting, sign=-1.0)
+    far_s = _far(fleet)[index]
+    aos_s, aos, no_aos = edge(fleet, index, times[keep, 0], rising, sign=1.0, far_s=far_s)
+    los_s, los, no_los = edge(fleet, index, times[keep, 3], setting, sign=-1.0, far_s=far_s)
     tca, tca_s, no_tca = extreme(lambda rows, at: around(fleet, index[rows], at), peak_s, peak, range_step)
     tca_by_s = np.clip(tca_s + range_step(tca)[0], aos_s, los_s) - tca_s
     culmination_s, culmination, closest = peak_s + by_s, peak.moved(by_s), tca.moved(tca_by_s)
@@ -159,8 +162,13 @@ def _second_look(fleet: Fleet, index: Index, peak_s: Array, half_s: Array, sine_
     return arcs.take((los_s > 0) & (aos_s < observer.window_s) & ~astray), lost
 
 
+def _far(fleet: Fleet) -> Array:
+    """Return by satellite how long a step to an edge may be the last, from the mean motion that SGP4 last had."""
+    return np.where([satrec.nm > BURNING_RAD_MIN for satrec in fleet.satrecs], BURNING_FAR_S, EDGE_FAR_S)
+
+
 def edge(
-    fleet: Fleet, index: Index, at_s: Array, look: Sight, *, sign: float, far_s: float = EDGE_FAR_S
+    fleet: Fleet, index: Index, at_s: Array, look: Sight, *, sign: float, far_s: Array | float
 ) -> tuple[Array, Array, Flags]:
     """Return time and direction of the crossing next to each state, and where none is found; it may move `look`.
 

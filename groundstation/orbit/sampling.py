@@ -113,9 +113,14 @@ def is_slow(fleet: Fleet, spans: Spans) -> Flags:
     return slow
 
 
+def node_step_s(fleet: Fleet, spans: Spans) -> Array:
+    """Return how far nodes are apart at most, by span; samples are so by PARTS of it."""
+    return np.clip(perigee_radian_s(fleet, spans), STEP_LEAST_S, STEP_MOST_S)
+
+
 def _grid(fleet: Fleet, spans: Spans) -> tuple[Index, Array]:
     """Return the row of its span and the time of each node."""
-    step_s = np.clip(perigee_radian_s(fleet, spans), STEP_LEAST_S, STEP_MOST_S)
+    step_s = node_step_s(fleet, spans)
     counts = np.maximum(np.ceil((spans.high_s - spans.low_s) / step_s), 1).astype(int)
     row = np.repeat(np.arange(len(counts)), counts + 1)
     number = np.arange(len(row)) - np.repeat(np.cumsum(counts + 1) - counts - 1, counts + 1)

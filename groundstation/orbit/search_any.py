@@ -8,7 +8,7 @@ from groundstation.orbit.arcs import Arcs, join, measured
 from groundstation.orbit.earth_rotation import Array
 from groundstation.orbit.events import Events, events
 from groundstation.orbit.fleet import Fleet, Index
-from groundstation.orbit.sampling import MINUTE_S, Spans, samples, valid
+from groundstation.orbit.sampling import MINUTE_S, PARTS, Spans, node_step_s, samples, valid
 from groundstation.orbit.sight import Sight, sight
 
 TURN = 2 * np.pi
@@ -23,7 +23,7 @@ def search_any(fleet: Fleet, index: Index) -> Arcs:
     What is under way at an end of the window is followed for one revolution outside it.
     """
     window_s = fleet.observer.window_s
-    spans = valid(fleet, Spans(index, np.zeros(len(index)), np.full(len(index), window_s)))
+    spans = valid(fleet, _window(fleet, index))
     found = events(fleet, spans, samples(fleet, spans))
     runs = list(_runs(found))
     early = {row for row, rise, _ in runs if rise is None and spans.low_s[row] <= 0}
@@ -34,6 +34,13 @@ def search_any(fleet: Fleet, index: Index) -> Arcs:
     longer = _longer(fleet, spans, early, late)
     found = events(fleet, longer, samples(fleet, longer))
     return join([whole, _arcs(fleet, longer, found, list(_runs(found)))])
+
+
+def _window(fleet: Fleet, index: Index) -> Spans:
+    """Return the window with a sample more at both ends: a peak is seen between two samples that are lower."""
+    window = Spans(index, np.zeros(len(index)), np.full(len(index), fleet.observer.window_s))
+    sample_s = node_step_s(fleet, window) / PARTS
+    return Spans(index, window.low_s - sample_s, window.high_s + sample_s)
 
 
 def _longer(fleet: Fleet, spans: Spans, early: set[int], late: set[int]) -> Spans:

@@ -14,6 +14,8 @@ from sgp4.api import Satrec
 from groundstation.orbit.earth_rotation import DAY_S, EARTH_RAD_S, Array
 from groundstation.orbit.observer import MU_KM3_S2, Observer
 from groundstation.orbit.polish import (
+    BURNING_FAR_S,
+    BURNING_RAD_MIN,
     CLOSE_S,
     FAR_S,
     GRAZE_SINE,
@@ -318,8 +320,9 @@ def _edge(sky: Sky, at_s: float, sign: float) -> tuple[float, Vector]:
             break
         by_s = -2 * f / slope
         u, v, w = look.velocity
+        most_s = BURNING_FAR_S if sky.satrec.nm > BURNING_RAD_MIN else EDGE_MOST_S
         # What the parabola leaves out: a third of Δ³ by the square of the angular speed, at most.
-        if abs(by_s) ** 3 * (u * u + v * v + w * w) <= EDGE_ERROR_S * look.distance**2 and abs(by_s) <= EDGE_MOST_S:
+        if abs(by_s) ** 3 * (u * u + v * v + w * w) <= EDGE_ERROR_S * look.distance**2 and abs(by_s) <= most_s:
             return at_s + by_s, look.moved(by_s)
         at_s += by_s
     raise ResistsError

@@ -167,6 +167,28 @@ def test_a_graze_is_found_and_a_near_miss_is_not(elements: Elements, duration_s:
     assert find_passes([elements], replace(OBSERVATORY, mask_deg=first.max_elevation_deg + 1e-7), *window) == []
 
 
+FIERCE = replace(DECAYING, inclination_deg=97.5, bstar_per_earth_radius=6e-3)  # left to the general search
+MOLNIYA = replace(LOW, mean_motion_rev_day=2.006, eccentricity=0.7, inclination_deg=63.4)
+
+
+@pytest.mark.parametrize("beside_s", [0.5, 10.0, 30.0, 60.0, 300.0])
+@pytest.mark.parametrize("elements", [LOW, FIERCE, MOLNIYA], ids=["low", "fierce", "eccentric"])
+def test_a_graze_at_an_end_of_the_window_is_found(elements: Elements, beside_s: float) -> None:
+    """No sample need fall on the pass, and none is taken far outside the window."""
+    beside = timedelta(seconds=beside_s)
+    whole = next(one for one in find_passes([elements], SVALBARD, NOON, NOON + DAY) if one.aos and one.aos > NOON)
+    mask_deg = elevation_deg(sky_over(elements, SVALBARD, NOON), whole.culmination - timedelta(seconds=5))
+    site = replace(SVALBARD, mask_deg=mask_deg)
+    (graze,) = find_passes([elements], site, whole.culmination - DAY / 48, whole.culmination + DAY / 48)
+    assert graze.aos is not None
+    assert graze.los is not None
+    for window in ((NOON, graze.los + beside), (graze.aos - beside, graze.los + DAY / 48)):
+        found = [
+            one for one in find_passes([elements], site, *window) if abs(one.culmination - graze.culmination) < beside
+        ]
+        assert len(found) == 1, window
+
+
 def test_a_pass_that_the_window_cuts_is_seen_whole() -> None:
     whole = find_passes([LOW], OBSERVATORY, NOON, NOON + DAY)[0]
     assert whole.aos is not None
