@@ -3,17 +3,22 @@
 import asyncio
 import time
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 from groundstation.archive.settings import RetentionSettings
 from groundstation.config import ConfigError, load_config
 from groundstation.daemon import Daemon
-from groundstation.upkeep import Upkeep
+from groundstation.upkeep import AGAIN_AFTER_S, ROWS, Upkeep, resting
+from tests.archive.conftest import file
 from tests.archive.places import SECOND, Place, packet
 from tests.parts.config_files import SETTINGS, write_files
 
+__all__ = ["file"]
+
 NOW_US = time.time_ns() // 1000
+COUNTED = "SELECT n FROM rollup_1h WHERE parameter = 'reboots' ORDER BY n"
 OLD_US = NOW_US - 40 * 86_400 * SECOND
 
 
@@ -51,6 +56,56 @@ async def test_who_does_not_lead_leaves_the_archive_alone(tmp_path: Path) -> Non
         keeping.cancel()
     assert upkeep.rolled_up_at_us is None
     assert place.count("rollup_dirty") == 1
+
+
+async def test_an_hour_that_packets_still_come_to_waits_as_long_as_it_is_big(file: Place) -> None:
+    waits_s = 300 * AGAIN_AFTER_S
+    async with file.writer() as writer, file.reader() as reader:
+        upkeep = Upkeep(reader, RetentionSettings())
+        await writer.store([packet(number) for number in range(300)], [])
+        await upkeep.roll_up(writer)
+        rolled_up = time.monotonic()
+        for number in range(300, 305):
+            await writer.store([packet(number)], [])
+            await upkeep.roll_up(writer)
+            assert file.count("rollup_dirty") == 1  # however often something came
+        assert time.monotonic() < rolled_up + waits_s
+        assert file.rows(COUNTED) == [(300,)]
+        await asyncio.sleep(rolled_up + waits_s - time.monotonic())
+        await writer.store([packet(7200)], [])  # another hour does not wait for that one
+        await upkeep.roll_up(writer)
+    assert file.rows(COUNTED) == [(1,), (305,)]
+    assert file.count("rollup_dirty") == 0
+
+
+async def test_a_backlog_is_rolled_up_in_short_turns_beside_what_comes(file: Place) -> None:
+    async with file.writer() as writer, file.reader() as reader:
+        for first in range(0, 6000, 1000):
+            await writer.store([packet(number) for number in range(first, first + 1000)], [])
+            await writer.store([packet(number * 3600) for number in range(first // 20, first // 20 + 50)], [])
+        upkeep, waited_s, before = Upkeep(reader, RetentionSettings()), list[float](), writer.commits
+        cpu, began = time.process_time(), time.monotonic()
+        rolling = asyncio.create_task(upkeep.roll_up(writer))
+        while not rolling.done():
+            asked = time.monotonic()
+            await writer.store([packet(10_000_000 + len(waited_s))], [])
+            waited_s.append(time.monotonic() - asked)
+            await asyncio.sleep(0.02)
+        await rolling
+        share = (time.process_time() - cpu) / (time.monotonic() - began)
+    assert writer.commits - before - len(waited_s) > 300 * 4 / ROWS  # transactions for the roll-ups of 300 hours
+    assert median(waited_s) < 0.05
+    assert share < 0.4  # with what the new packets take; without rests all of a core
+    assert upkeep.rolled_up_at_us is not None
+
+
+async def test_rest_follows_work_in_proportion() -> None:
+    beats = list[float]()
+    began = time.monotonic()
+    async with resting(lambda: beats.append(time.monotonic())):
+        time.sleep(0.02)  # noqa: ASYNC251  (the work, as whoever holds the loop sees it)
+    assert len(beats) == 1
+    assert 0.2 <= time.monotonic() - began < 1
 
 
 @pytest.mark.parametrize(

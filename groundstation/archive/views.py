@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from groundstation.archive.aggregates import json_path, number
+from groundstation.archive.chunks import json_path
 from groundstation.archive.engine import FAILURES, one_line
 from groundstation.archive.migrate import LOCK as MIGRATION_LOCK
 from groundstation.telemetry.definition import Definition, PacketDefinition, Parameter
@@ -124,4 +124,7 @@ def postgresql_value(parameter: Parameter) -> str:
     """Return a number, or text for what is no number; a value that an older definition made otherwise is NULL."""
     if parameter.enumeration is not None or parameter.raw in ("string", "binary"):
         return f"parameters ->> '{parameter.name}'"
-    return number(f"(parameters -> '{parameter.name}')")
+    item = f"(parameters -> '{parameter.name}')"
+    text = f"({item} #>> '{{}}')"
+    truth = f"{text}::boolean::int::float8"
+    return f"CASE jsonb_typeof({item}) WHEN 'number' THEN {text}::float8 WHEN 'boolean' THEN {truth} END"

@@ -143,7 +143,7 @@ class ArchiveHealth:
     size_bytes: int | None = None  # of the file and its journal; None for a server
     free_bytes: int | None = None  # on the file system that holds it; None for a server
     leads: bool = True  # passes, roll-ups and retention are this daemon's
-    rolled_up_at_us: int | None = None  # when no hour was left to roll up
+    rolled_up_at_us: int | None = None  # when no hour was left that was due to be rolled up
     forgot_at_us: int | None = None  # when nothing was left that retention takes
 
 

@@ -257,7 +257,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("archive_leader", "gauge", (),
            "1 while passes, roll-ups and retention are this daemon's; of several on one server one leads.",
            of_archive(lambda one: one.leads)),
-    Metric("archive_rollup_success_timestamp_seconds", "gauge", (), "When every hour with new packets was rolled up.",
+    Metric("archive_rollup_success_timestamp_seconds", "gauge", (), "When no due hour was left to roll up.",
            of_archive(lambda one: seconds(one.rolled_up_at_us))),
     Metric("archive_retention_success_timestamp_seconds", "gauge", (),
            "When everything older than the archive keeps had gone.",

@@ -10,22 +10,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from groundstation.archive import queries
-from groundstation.archive.rollups import MarksGoneError, dirty_hours, keep_rollups, oldest_mark, sum_up
+from groundstation.archive.rollups import (
+    MarksGoneError,
+    dirty_hours,
+    keep_rollups,
+    marked_hours,
+    oldest_mark,
+    sum_some,
+    take_off,
+)
 from groundstation.archive.rows import HOUR_US
 from groundstation.archive.series import runs
-from groundstation.archive.writer import Writer
 from groundstation.telemetry.packet import Packet
 from tests.archive.places import SECOND, T0, Place, packet
+from tests.archive.rolling import roll_up, sum_up
 
 HOUR0 = T0 // HOUR_US * HOUR_US
 Rollups = dict[tuple[str, str, int], tuple[float, float, float, int]]
 EVER = (-(1 << 60), 1 << 60)
 ROLLUPS = "SELECT satellite, parameter, {hour}, min, max, mean, n FROM rollup_1h ORDER BY 1, 2, 3"
-
-
-async def roll_up(writer: Writer, reader: queries.Reader, buckets: int = 24) -> None:
-    while (summed := await reader.ask(sum_up, buckets)) is not None:
-        await writer.commit(keep_rollups, summed)
 
 
 def rollups(place: Place) -> Rollups:
@@ -100,8 +103,7 @@ async def test_a_late_packet_makes_its_old_hour_dirty_again_and_a_duplicate_none
 async def test_a_packet_that_comes_while_its_hour_is_summed_up_is_not_forgotten(place: Place) -> None:
     async with place.writer() as writer, place.reader() as reader:
         await writer.store([packet(0, values={"v": 1})], [])
-        summed = await reader.ask(sum_up)
-        assert summed is not None
+        summed = await sum_up(reader)
         await writer.store([packet(1, values={"v": 3})], [])
         await writer.commit(keep_rollups, summed)
         assert rollups(place)["horyu-4", "v", HOUR0] == (1, 1, 1, 1)
@@ -109,14 +111,46 @@ async def test_a_packet_that_comes_while_its_hour_is_summed_up_is_not_forgotten(
     assert rollups(place)["horyu-4", "v", HOUR0] == (1, 3, 2, 2)
 
 
+async def test_an_hour_is_summed_up_some_packets_at_a_time_whatever_comes_between(place: Place) -> None:
+    at_once = [packet(n, generated_at_us=HOUR0 + 7, values={"v": n, "w": n % 3 == 0}) for n in range(10)]
+    later = [packet(100 + n, generated_at_us=HOUR0 + 9, values={"v": -n}) for n in range(4)]
+    async with place.writer() as writer, place.reader() as reader:
+        await writer.store([*at_once, *later], [])
+        hours = await reader.ask(marked_hours)
+        for packets in (4, 3, 4, 3):
+            assert hours[0].unread is not None
+            await reader.ask(sum_some, hours, packets)
+        await reader.ask(sum_some, hours, 1)
+        assert hours[0].unread is None
+        assert hours[0].packets == 14
+        early = packet(200, generated_at_us=HOUR0, values={"v": 1000})
+        await writer.store([early], [])
+        await writer.commit(keep_rollups, hours)
+        assert_same(rollups(place), recomputed([*at_once, *later]))
+        assert await roll_up(writer, reader) == 1
+    assert_same(rollups(place), recomputed([*at_once, *later, early]))
+
+
+async def test_one_mark_is_as_good_as_many(place: Place) -> None:
+    async with place.writer() as writer, place.reader() as reader:
+        for number in range(4):
+            await writer.store([packet(number, values={"v": number})], [])
+        [hour] = await reader.ask(marked_hours)
+        await writer.commit(take_off, hour.marks[:-1])
+        assert await reader.ask(oldest_mark) == (1, HOUR0)
+        with pytest.raises(MarksGoneError):
+            await writer.commit(take_off, hour.marks[1:])
+        assert await reader.ask(oldest_mark) == (1, HOUR0)
+        assert await roll_up(writer, reader) == 1
+    assert rollups(place)["horyu-4", "v", HOUR0] == (0, 3, 1.5, 4)
+
+
 async def test_of_two_that_roll_up_at_once_the_later_gives_up_whole(place: Place) -> None:
     async with place.writer() as writer, place.reader() as reader:
         await writer.store([packet(0, values={"v": 1})], [])
-        old = await reader.ask(sum_up)
+        old = await sum_up(reader)
         await writer.store([packet(1, values={"v": 3}), packet(7200, values={"v": 0})], [])
-        new = await reader.ask(sum_up)
-        assert old is not None
-        assert new is not None
+        new = await sum_up(reader)
         await writer.commit(keep_rollups, new)
         with pytest.raises(MarksGoneError):
             await writer.commit(keep_rollups, old)
@@ -161,7 +195,7 @@ async def test_an_archive_from_before_roll_ups_is_rolled_up_whole(nowhere: Place
         await writer.commit(as_before)
         await asyncio.to_thread(nowhere.migrate)
         assert await reader.ask(dirty_hours, "horyu-4", *EVER) == marks
-        await roll_up(writer, reader, buckets=2)
+        await roll_up(writer, reader, hours=2)
         assert_same(rollups(nowhere), recomputed(await everything(reader)))
 
 
@@ -192,9 +226,7 @@ async def happen(place: Place, steps: list[Any]) -> None:
     async with place.writer() as writer, place.reader() as reader:
         for number, step in enumerate(steps):
             if isinstance(step, int):
-                summed = await reader.ask(sum_up, step)
-                if summed is not None:
-                    await writer.commit(keep_rollups, summed)
+                await writer.commit(keep_rollups, await sum_up(reader, step))
             else:
                 given = [
                     packet(1000 * number + place_, generated_at_us=HOUR0 + at, values=values, satellite=slug)

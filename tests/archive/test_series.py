@@ -3,14 +3,15 @@
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import Connection
 
 from groundstation.archive import queries
-from groundstation.archive.aggregates import Stretch
-from groundstation.archive.rollups import keep_rollups, sum_up
+from groundstation.archive.chunks import Stretch, values_of
 from groundstation.archive.rows import HOUR_US
 from groundstation.archive.series import Sample, Summary, samples, summaries
-from groundstation.telemetry.packet import Packet
+from groundstation.telemetry.packet import Packet, Value
 from tests.archive.places import SECOND, T0, Place, packet
+from tests.archive.rolling import roll_up
 
 HOUR0 = T0 // HOUR_US * HOUR_US
 DAY_US = 24 * HOUR_US
@@ -27,8 +28,8 @@ def v(from_s: int, to_s: int, by: queries.By = "generated_at") -> Stretch:
 async def store(place: Place, given: list[Packet], *, rolled_up: bool = False) -> None:
     async with place.writer() as writer, place.reader() as reader:
         await writer.store(given, [])
-        while rolled_up and (summed := await reader.ask(sum_up)) is not None:
-            await writer.commit(keep_rollups, summed)
+        if rolled_up:
+            await roll_up(writer, reader)
 
 
 async def test_every_value_comes_back_in_order_with_its_type(place: Place) -> None:
@@ -41,6 +42,25 @@ async def test_every_value_comes_back_in_order_with_its_type(place: Place) -> No
         assert [one.value for one in await reader.ask(samples, v(1, 3))] == [2.5, True]
         assert [one.value for one in await reader.ask(samples, v(0, 9), most=2)] == [1, 2.5]
         assert await reader.ask(samples, Stretch("aalto-1", "v", 0, 1 << 60)) == []
+
+
+@pytest.mark.parametrize("by", ["generated_at", "received_at"])
+async def test_values_read_some_packets_at_a_time_are_all_there_once(place: Place, by: queries.By) -> None:
+    given = [at(n // 4, n, digest=n * 7 % 40, received_at_us=HOUR0 + n // 4 * SECOND) for n in range(40)]
+    others = [replace(one, digest=-1 - n, values={"w": "[]"}) for n, one in enumerate(given[::3])]
+    texts = [replace(one, digest=50 + n, values={"v": "[]"}) for n, one in enumerate(given[::9])]
+    await store(place, given + others + texts)
+    async with place.reader() as reader:
+        whole = await reader.ask(all_values, v(0, 100, by), 1000)
+        assert sorted(value for _, value in whole if isinstance(value, int)) == list(range(40))
+        assert [value for _, value in whole if not isinstance(value, int)] == ["[]"] * 5
+        assert [at_us for at_us, _ in whole] == sorted(at_us for at_us, _ in whole)
+        for most in (1, 3, len(given + others + texts)):
+            assert await reader.ask(all_values, v(0, 100, by), most) == whole
+
+
+def all_values(connection: Connection, of: Stretch, most: int) -> list[tuple[int, Value]]:
+    return [one for times_us, values in values_of(connection, of, most) for one in zip(times_us, values, strict=True)]
 
 
 async def test_where_data_pauses_stands_a_point_without_a_value(place: Place) -> None:
@@ -126,3 +146,5 @@ async def test_the_name_of_a_parameter_is_data_and_no_sql(place: Place) -> None:
     async with place.reader() as reader:
         assert [one.value for one in await reader.ask(samples, Stretch("horyu-4", name, 0, 1 << 60))] == [4]
         assert await reader.ask(samples, Stretch("horyu-4", "x' OR '1", 0, 1 << 60)) == []
+        with pytest.raises(ValueError, match="expected a name of letters"):
+            await reader.ask(samples, Stretch("horyu-4", 'b"', 0, 1 << 60))

@@ -1,7 +1,8 @@
-"""Measure what questions cost: python -m tests.bench.query [--packets N] [--engine sqlite|postgresql].
+"""Measure what questions cost: python -m tests.bench.query [--packets N] [--engine sqlite|postgresql] [--keep FILE].
 
 A year of five satellites, 20 parameters a packet, rolled up. Each question is asked of several stretches and its
 median printed beside what it may take; the first asks are there for the caches, as the second look at a dashboard is.
+A million packets take minutes to store: FILE keeps SQLite's archive, and what is there already is asked again.
 """
 
 import argparse
@@ -20,11 +21,13 @@ from typing import Any
 from sqlalchemy import Connection
 
 from groundstation.archive import queries
-from groundstation.archive.aggregates import Stretch
-from groundstation.archive.rollups import keep_rollups, sum_up
+from groundstation.archive.chunks import Stretch
+from groundstation.archive.rollups import PACKETS
 from groundstation.archive.rows import HOUR_US
 from groundstation.archive.series import samples, summaries
+from groundstation.upkeep import HOURS
 from tests.archive.places import SECOND, T0, Place, packet
+from tests.archive.rolling import roll_up
 from tests.parts.postgresql import running
 
 SATELLITES = tuple(f"sat-{number}" for number in range(5))
@@ -60,10 +63,8 @@ async def fill(place: Place, count: int) -> None:
                     for number in numbers
                 ]
                 await writer.store(batch, [])
-        began, hours = time.perf_counter(), 0
-        while (summed := await reader.ask(sum_up, 200)) is not None:
-            await writer.commit(keep_rollups, summed)
-            hours += len(summed.rows) // 20
+        began = time.perf_counter()
+        hours = await roll_up(writer, reader, hours=HOURS, packets=PACKETS)
         took = time.perf_counter() - began
         print(f"  rolled up {hours} hours of a satellite in {took:.1f} s, {took / hours * 1e3:.2f} ms each")
 
@@ -96,26 +97,31 @@ QUESTIONS: tuple[tuple[str, float, Callable[[Connection, int], list[Any]]], ...]
 
 
 @contextlib.contextmanager
-def place_of(engine: str) -> Iterator[Place]:
-    if engine == "sqlite":
+def place_of(engine: str, keep: Path | None) -> Iterator[Place]:
+    if engine == "sqlite" and keep is not None:
+        yield Place(f"sqlite:///{keep}")
+    elif engine == "sqlite":
         with tempfile.TemporaryDirectory(prefix="groundstation-bench-") as folder:
             yield Place(f"sqlite:///{Path(folder) / 'archive.db'}")
-        return
-    for server in running("shared_buffers = 256MB"):
-        yield Place(server.url(server.new_database()), server.password_file)
+    else:
+        with contextlib.contextmanager(running)("shared_buffers = 256MB") as server:
+            yield Place(server.url(server.new_database()), server.password_file)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--packets", type=int, default=100_000)
     parser.add_argument("--engine", choices=("sqlite", "postgresql"), action="append")
+    parser.add_argument("--keep", type=Path, metavar="FILE")
     options = parser.parse_args()
     slow = 0
     for engine in options.engine or ("sqlite", "postgresql"):
-        print(f"{engine}, {options.packets:,} packets × 20 parameters")
-        with place_of(engine) as place:
+        with place_of(engine, options.keep) as place:
             place.migrate()
-            asyncio.run(fill(place, options.packets))
+            if not (stored := place.count("packet")):
+                asyncio.run(fill(place, options.packets))
+                stored = place.count("packet")
+            print(f"{engine}, {stored:,} packets × 20 parameters")
             for name, most_ms, ask in QUESTIONS:
                 took_ms, points = measured(place, ask)
                 slow += took_ms > most_ms
