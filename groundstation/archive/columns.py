@@ -14,6 +14,7 @@ EARLIEST_US = microseconds(datetime.min.replace(tzinfo=UTC))
 LATEST_US = microseconds(datetime.max.replace(tzinfo=UTC))
 
 encode_json = msgspec.json.Encoder().encode
+encode_json_lines = msgspec.json.Encoder().encode_lines  # each value in a line, every line ended
 decode_json = msgspec.json.Decoder().decode
 
 Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only where the type is INTEGER

@@ -2,10 +2,10 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from groundstation.archive.columns import EARLIEST_US, LATEST_US, encode_json
+from groundstation.archive.columns import EARLIEST_US, LATEST_US, encode_json, encode_json_lines
 from groundstation.telemetry.packet import Level, Packet, Reason, Rejection
 
 Row = tuple[Any, ...]
@@ -28,6 +28,7 @@ QUARANTINE_COLUMNS = (
 
 HOUR_US = 3_600_000_000
 LEVEL_NAMES = {level: level.name.lower() for level in Level}
+IN_LIMITS = LEVEL_NAMES[Level.IN_LIMITS]
 PAYLOAD_MOST = 1 << 20  # bytes kept of a quarantined payload: no frame is this long, but an SD card is soon full
 ERROR_MOST = 2000  # characters
 NUL_ESCAPED = b"\\u0000"
@@ -91,25 +92,27 @@ def latest_rows(packets: Sequence[Packet]) -> list[Row]:
     live.sort(key=lambda packet: packet.generated_at_us, reverse=True)  # stable: of equals the first to come stays
     for packet in reversed(live):
         newest.setdefault(packet.satellite, {}).update(dict.fromkeys(packet.values, packet))
+    rows = []
+    for parameters in newest.values():
+        for packet in {id(packet): packet for packet in parameters.values()}.values():
+            rows += [row for row in _values_of(packet) if parameters[row[1]] is packet]
+    rows.sort()
+    return rows
+
+
+def _values_of(packet: Packet) -> list[Row]:
+    levels = packet.levels
+    place = (packet.packet, packet.generated_at_us, packet.received_at_us, packet.station)
     return [
-        _latest_row(satellite, parameter, packet)
-        for satellite, parameters in sorted(newest.items())
-        for parameter, packet in sorted(parameters.items())
+        (
+            packet.satellite,
+            parameter,
+            *place,
+            None if value is None else text,
+            LEVEL_NAMES[levels.get(parameter, Level.IN_LIMITS)] if levels else IN_LIMITS,
+        )
+        for (parameter, value), text in zip(packet.values.items(), json_texts(packet.values.values()), strict=True)
     ]
-
-
-def _latest_row(satellite: str, parameter: str, packet: Packet) -> Row:
-    value = packet.values[parameter]
-    return (
-        satellite,
-        storable_text(parameter),
-        packet.packet,
-        packet.generated_at_us,
-        packet.received_at_us,
-        packet.station,
-        None if value is None else json_text(value),
-        LEVEL_NAMES[packet.levels.get(parameter, Level.IN_LIMITS)],
-    )
 
 
 def dirty_rows(packets: Sequence[Packet]) -> list[Row]:
@@ -163,6 +166,17 @@ def json_text(value: object) -> str:
     if NUL_ESCAPED in text:
         text = encode_json(_cleaned(value))
     return text.decode()
+
+
+def json_texts(values: Collection[object]) -> Sequence[str]:
+    """Return `json_text` of each, in a fifth of its time."""
+    try:
+        lines = encode_json_lines(values)
+    except UnicodeEncodeError:
+        return [json_text(value) for value in values]
+    if NUL_ESCAPED in lines:
+        return [json_text(value) for value in values]
+    return lines.decode().split("\n")[:-1]
 
 
 def _cleaned(value: object) -> object:

@@ -39,7 +39,7 @@ STORED_AT_US = "(extract(epoch FROM stored_at) * 1000000)::bigint"
 
 # A statement is prepared once for each length, so long ones are powers of two; 512 rows are 8192 values, of 32766.
 # Few rows go in one statement: beginning another takes longer than a row.
-LENGTHS = (512, 256, 128, 64, *range(32, 0, -1))
+LENGTH_MOST, EXACT_MOST = 512, 32
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,9 @@ def _columns(given: Sequence[Row]) -> Row:
 def _insert_values(cursor: sqlite3.Cursor, statement: Statement, given: Sequence[Row]) -> int:
     """Return how many rows were new or changed."""
     changed = start = 0
-    for length in LENGTHS:
-        while len(given) - start >= length:
-            cursor.execute(statement.sqlite(length), tuple(chain.from_iterable(given[start : start + length])))
-            changed += cursor.rowcount
-            start += length
+    while left := len(given) - start:
+        length = left if left <= EXACT_MOST else min(1 << left.bit_length() - 1, LENGTH_MOST)
+        cursor.execute(statement.sqlite(length), tuple(chain.from_iterable(given[start : start + length])))
+        changed += cursor.rowcount
+        start += length
     return changed
