@@ -321,6 +321,14 @@ def test_two_satellites_that_always_come_together_take_turns() -> None:
     assert order == order[:2] * 3
 
 
+def test_an_idle_antenna_takes_a_poor_pass_though_a_good_one_comes_later() -> None:
+    """Weights that depend on every earlier choice would leave it: to have waited longer makes the good one worth more."""
+    poor, good = a_pass(10, 3, 12), a_pass(370, 12, 80)
+    together = worth(poor, RULES, 7) + worth(good, RULES, 6 / 24)
+    assert together < worth(good, RULES, 7)
+    assert taken(plan_of([poor, good])) == [poor, good]
+
+
 def test_seven_candidates_of_one_satellite_do_not_take_the_antenna_from_a_known_one() -> None:
     train = [a_pass(30 + 2 * n, 8, 50, "cuhk", 67746 + n) for n in range(7)]
     known = a_pass(35, 8, 40, "known", 1)
