@@ -322,7 +322,7 @@ def test_two_satellites_that_always_come_together_take_turns() -> None:
 
 
 def test_an_idle_antenna_takes_a_poor_pass_though_a_good_one_comes_later() -> None:
-    """Weights that depend on every earlier choice would leave it: to have waited longer makes the good one worth more."""
+    # Weights that depend on every earlier choice would leave it: having waited longer makes the good one worth more.
     poor, good = a_pass(10, 3, 12), a_pass(370, 12, 80)
     together = worth(poor, RULES, 7) + worth(good, RULES, 6 / 24)
     assert together < worth(good, RULES, 7)
