@@ -72,6 +72,7 @@ class Inbox:
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._stirring: asyncio.TimerHandle | None = None
         self._closed = False
 
     @property
@@ -106,23 +107,27 @@ class Inbox:
 
         The first after a silence comes at once. Batches that are not full follow one another by `pace_s` or more.
         """
-        try:
-            async with asyncio.timeout(IDLE_S):
-                await self._arrived.wait()
-        except TimeoutError:
-            return ()
+        if self._stirring is None:
+            self._stirring = asyncio.get_running_loop().call_later(IDLE_S, self._stir)
+        await self._arrived.wait()
         early_s = self._handed_at + pace_s - time.monotonic()
-        if early_s > 0 and len(self._waiting) < most and not self._closed:
+        if early_s > 0 and 0 < len(self._waiting) < most and not self._closed:
             await asyncio.sleep(early_s)
-        waiting, self._handed_at = self._waiting, time.monotonic()
+        waiting = self._waiting
         batch = list(first(waiting, most))
         if batch:
             self._in_hand.append(batch)
+            self._handed_at = time.monotonic()
         if not waiting and not self._closed:
             self._arrived.clear()
         if len(waiting) <= self.capacity // 2:
             self._room.set()
         return batch
+
+    def _stir(self) -> None:
+        """Wake whoever waits for messages, to show that it lives: cheaper than a time limit on every wait."""
+        self._stirring = None
+        self._arrived.set()
 
     def settle(self, fates: Sequence[Fate]) -> Sequence[Message]:
         """Book the oldest batch in hand, whose order `fates` have, and return it."""

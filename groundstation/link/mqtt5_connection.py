@@ -42,12 +42,13 @@ BUFFER_BYTES = 1 << 18  # the most that is read at once; grows while a packet is
 # the kernel is asked to gather for a moment, and to wake us sooner only for MUCH_BYTES; after one of more, which may be
 # the whole window of a broker with a backlog, everything is read as it comes for a while.
 FEW = 10
-REST_S = 0.046
+REST_S = 0.05
 MUCH_BYTES = 1 << 14
 BUSY_S = 1.0
 # A broker that leaves Nagle's algorithm on, as Mosquitto does, holds back all but the first message until that one is
 # acknowledged by TCP: so the first read after a rest asks for this at once, and what was held back comes behind it.
 GATHER_S = 0.002
+QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
 TOLERATED_PACKET = 16 * LARGEST_PACKET  # from a broker that does not heed what we advertise
 SUBSCRIBE_ID, UNSUBSCRIBE_ID = 1, 2
 CONNACK = 0x20
@@ -157,6 +158,7 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._socket = transport.get_extra_info("socket")
         if self._leaving:
             transport.abort()
 
@@ -180,7 +182,7 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
         """Take what was read, now or with what comes right behind it."""
         rested, self._rested = self._rested, False
         if rested and nbytes < MUCH_BYTES:
-            self._tell_socket(socket.IPPROTO_TCP, "TCP_QUICKACK", 1)
+            self._tell_socket(socket.IPPROTO_TCP, QUICKACK, 1)
             self._gathering = self._loop.call_later(GATHER_S, self._take)
         else:
             self._take()
@@ -197,18 +199,17 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
         if self._taken > FEW:
             self._busy_until = self._heard_at + BUSY_S
         elif self._taken and self._start == self._end and self._heard_at >= self._busy_until:
-            self._tell_socket(socket.SOL_SOCKET, "SO_RCVLOWAT", MUCH_BYTES)
+            self._tell_socket(socket.SOL_SOCKET, socket.SO_RCVLOWAT, MUCH_BYTES)
             self._loop.call_later(REST_S, self._end_rest)
 
     def _end_rest(self) -> None:
         self._rested = True
-        self._tell_socket(socket.SOL_SOCKET, "SO_RCVLOWAT", 1)
+        self._tell_socket(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
-    def _tell_socket(self, level: int, option: str, value: int) -> None:
+    def _tell_socket(self, level: int, option: int | None, value: int) -> None:
         """Set an option that saves time and that nothing else depends on."""
-        number = getattr(socket, option, None)  # not every system has TCP_QUICKACK
-        if number is not None and self._transport is not None and not self._transport.is_closing():
-            self._transport.get_extra_info("socket").setsockopt(level, number, value)
+        if option is not None and self._transport is not None and not self._transport.is_closing():
+            self._socket.setsockopt(level, option, value)
 
     # What comes.
 
