@@ -1,8 +1,8 @@
 """What the archive needs beside its packets: hours rolled up soon, old rows forgotten, free space given back.
 
 Each step is one short transaction of the writer, and between two of them the packets that came meanwhile have theirs.
-Rolling up takes a tenth of a core at most while there is much of it, as after a backlog. An hour that packets still
-come to is summed up again only after a while that grows with it: a thousandth of a core, however fast they come.
+All that takes a tenth of a core at most while there is much to do, as after a backlog. An hour that packets still come
+to is summed up again only after a while that grows with it: a thousandth of a core, however fast they come.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ FORGET_EVERY_S = 3600
 HOURS = 20  # summed up together
 ROWS = 500  # kept in one transaction: 3 ms
 MARKS = 1000  # taken off in one transaction: 2 ms
-SHARE = 0.1  # of a core, while hours are rolled up
+SHARE = 0.1  # of a core, while there is something to do
 REST_LEAST_S, REST_MOST_S = 0.01, 1.0
 AGAIN_AFTER_S = 0.005  # for each packet in the hour; to sum one up takes 5 µs
 
@@ -110,14 +110,19 @@ class Upkeep:
             await self._forget_all(writer, rule, beat)
         if self.forgotten.total() > before:
             log.info("%d rows were older than the archive keeps", self.forgotten.total() - before)
-            while await writer.commit(free_some):
-                await pause(beat)
+            more = True
+            while more:
+                async with resting(beat):
+                    more = await writer.commit(free_some)
         self.forgot_at_us = time.time_ns() // 1000
 
     async def _forget_all(self, writer: Writer, rule: Rule, beat: Callable[[], None]) -> None:
-        while gone := await writer.commit(forget, rule):
+        while True:
+            async with resting(beat):
+                gone = await writer.commit(forget, rule)
+            if not gone:
+                return
             self.forgotten[rule.table] += gone
-            await pause(beat)
 
 
 @asynccontextmanager
@@ -128,9 +133,3 @@ async def resting(beat: Callable[[], None]) -> AsyncIterator[None]:
     took_s = time.monotonic() - began
     beat()
     await asyncio.sleep(min(max(took_s * (1 / SHARE - 1), REST_LEAST_S), REST_MOST_S))
-
-
-async def pause(beat: Callable[[], None]) -> None:
-    """Let those who wait for the writer go first."""
-    beat()
-    await asyncio.sleep(0.01)

@@ -17,18 +17,23 @@ from groundstation.archive.rows import HOUR_US
 from groundstation.archive.settings import RetentionSettings
 from groundstation.archive.tables import packet
 
-CHUNK = 5000  # rows: 45 ms on SQLite
+CHUNK = 1000  # rows: 3 ms on SQLite, where 5000 take 21 ms and now and then half a second
 FREE_PAGES = 500  # of SQLite's file, given back in one transaction
 DAY_US = 86_400_000_000
 KINDS = ("realtime", "dump")
 
-HOUR = {"sqlite": str(HOUR_US), "postgresql": "interval '1 hour'"}
-SETTLED = """NOT EXISTS (SELECT 1 FROM rollup_dirty WHERE rollup_dirty.satellite = packet.satellite
-    AND packet.generated_at >= rollup_dirty.hour AND packet.generated_at < rollup_dirty.hour + {hour})"""
+# The hour that a packet belongs to; % keeps the sign, and an hour before 1970 begins below.
+HOUR = {
+    "sqlite": f"generated_at - ((generated_at % {HOUR_US}) + {HOUR_US}) % {HOUR_US}",
+    "postgresql": "date_trunc('hour', generated_at)",
+}
+# NOT IN is looked up in memory, NOT EXISTS would read all marks for each packet: 17 ms a chunk beside 100 packets/s.
+SETTLED = "{hour} NOT IN (SELECT hour FROM rollup_dirty WHERE satellite = {satellite})"
+AGED = "satellite = {satellite} AND kind = {kind} AND received_at < {before}"
 OLD = {
-    "packet": f"satellite = {{mark}} AND kind = {{mark}} AND received_at < {{mark}} AND {SETTLED} ORDER BY received_at",
-    "reception": "satellite = {mark} AND kind = {mark} AND received_at < {mark} ORDER BY received_at",
-    "quarantine": "arrived_at < {mark} ORDER BY arrived_at",
+    "packet": f"{AGED} AND {SETTLED} ORDER BY received_at",
+    "reception": f"{AGED} ORDER BY received_at",
+    "quarantine": "arrived_at < {before} ORDER BY arrived_at",
 }
 KEYS = {
     "packet": ("satellite", "generated_at", "digest"),
@@ -74,17 +79,17 @@ def satellites_kept(connection: Connection) -> list[str]:
 def forget(connection: Connection, rule: Rule, most: int = CHUNK) -> int:
     """Delete up to `most` of the oldest rows that the rule means and return how many went."""
     engine = connection.dialect.name
-    mark = "?" if engine == "sqlite" else "%s"
-    old = OLD[rule.table].format(mark=mark, hour=HOUR[engine])
     before: Any = Time().process_bind_param(rule.before_us, connection.dialect)
-    given = (before, most) if rule.satellite is None else (rule.satellite, rule.kind, before, most)
+    given = {"satellite": rule.satellite, "kind": rule.kind, "before": before, "most": most}
+    mark = {name: f":{name}" if engine == "sqlite" else f"%({name})s" for name in given}
+    old = OLD[rule.table].format(hour=HOUR[engine], **mark)
     if engine == "sqlite":
-        sql = f"DELETE FROM {rule.table} WHERE rowid IN (SELECT rowid FROM {rule.table} WHERE {old} LIMIT ?)"  # noqa: S608  (our own names)
+        sql = f"DELETE FROM {rule.table} WHERE rowid IN (SELECT rowid FROM {rule.table} WHERE {old} LIMIT :most)"  # noqa: S608  (our own names)
         return sqlite_cursor(connection).execute(sql, given).rowcount
     keys = KEYS[rule.table]
     same = " AND ".join(f"{rule.table}.{key} = old.{key}" for key in keys)
     # One statement sees the packets and the marks of one moment: who sees a packet sees the mark that came with it.
-    oldest = f"SELECT {', '.join(keys)} FROM {rule.table} WHERE {old} LIMIT %s"  # noqa: S608
+    oldest = f"SELECT {', '.join(keys)} FROM {rule.table} WHERE {old} LIMIT %(most)s"  # noqa: S608
     sql = f"DELETE FROM {rule.table} USING ({oldest}) AS old WHERE {same}"  # noqa: S608
     return connection.exec_driver_sql(sql, given).rowcount
 

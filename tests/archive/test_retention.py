@@ -90,6 +90,18 @@ async def test_roll_ups_stay_and_an_hour_without_one_keeps_its_packets(place: Pl
     assert place.rows("SELECT min, max, mean, n FROM rollup_1h") == [(0, 3, 1.5, 4)]
 
 
+async def test_an_hour_before_1970_keeps_its_packets_until_it_is_rolled_up(place: Place) -> None:
+    rule = Rule("packet", 1 << 60, "horyu-4", "realtime")
+    async with place.writer() as writer, place.reader() as reader:
+        await writer.store([packet(1, generated_at_us=1)], [])
+        await Upkeep(reader, KEEP_10).roll_up(writer)
+        await writer.store([packet(2, generated_at_us=-1)], [])
+        assert await writer.commit(forget, rule) == 1
+        assert await kept(place) == {"horyu-4": [2]}
+        await Upkeep(reader, KEEP_10).roll_up(writer)
+        assert await writer.commit(forget, rule) == 1
+
+
 async def test_rows_go_in_chunks_while_packets_come(place: Place) -> None:
     count = 2 * CHUNK + 7
     async with place.writer() as writer, place.reader() as reader:
