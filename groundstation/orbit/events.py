@@ -18,9 +18,12 @@ APART_S = 0.5
 SLOW_APART_S = 60.0  # nearer positions of a slow satellite differ by little more than SGP4's last digits
 EDGE_CLOSE_S = 0.001  # SGP4's velocity misleads where a satellite creeps along the mask
 FLAT_RAD_S = 1.2e-9  # SGP4's jumps of 1e-12 rad, in differences of positions, may shift such an extreme by 1 ms
-SMOOTH_HALF_RAD = 0.5
+# A fit as long as that is shifted by no more than 1 ms; a longer one would smooth more of the bends that an orbit has
+# at SGP4's steps of 720 minutes.
+SMOOTH_RAD_S, SMOOTH_LEAST_RAD, SMOOTH_MOST_RAD = 5e-9, 0.05, 0.5
 SMOOTH_APART_S = 10.0
 STRAY_S = 5.0  # the quintic's error may put a crossing just outside its bracket, but no further
+STRAY_WIDTHS = 4.0  # where a slow satellite's elevation or range is flat, it moves the extreme further
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ class Extreme:
 
     step: StepOf
     slope: Callable[[Sight], Array]  # falls through zero there
-    bend: Callable[[Sight], Array | float]  # how sharp it is, rad/s²
+    bend: Callable[[Sight], Array]  # how sharp it is, rad/s²
 
 
 def _nearing_step(look: Sight) -> tuple[Array, Flags, Flags]:
@@ -127,7 +130,9 @@ def _nearing_step(look: Sight) -> tuple[Array, Flags, Flags]:
 
 
 PEAK = Extreme(sine_step, lambda look: look.sine_slopes()[1], lambda look: np.abs(look.sine_slopes()[2]))
-DIP = Extreme(dip_step, lambda look: -look.sine_slopes()[1], lambda _: np.inf)  # its time is told to nobody
+DIP = Extreme(
+    dip_step, lambda look: -look.sine_slopes()[1], lambda look: np.full_like(look.rate, np.inf)
+)  # its time is told to nobody
 NEAREST = Extreme(_nearing_step, lambda look: -look.rate, lambda look: np.abs(look.bend) / look.distance)
 
 
@@ -145,7 +150,8 @@ def _extremes(search: Search, brackets: Brackets, kind: Extreme) -> tuple[Bracke
     look, failed = near(np.arange(len(index)), brackets.guess_s)
     look, at_s, none = extreme(near, brackets.guess_s, look, kind.step, np.maximum(CLOSE_S, apart_s / 60))
     at_s = at_s + kind.step(look)[0]
-    stray = np.flatnonzero(_outside(brackets, at_s) | none | failed)
+    far_s = np.maximum(STRAY_S, STRAY_WIDTHS * (brackets.high_s - brackets.low_s))
+    stray = np.flatnonzero(_outside(brackets, at_s, far_s) | none | failed)
     if len(stray):
 
         def slope(at: Array) -> Array:
@@ -153,19 +159,21 @@ def _extremes(search: Search, brackets: Brackets, kind: Extreme) -> tuple[Bracke
 
         at_s[stray] = _halved(slope, brackets.take(stray))
     found = np.flatnonzero(np.isfinite(at_s))
-    brackets, at_s, is_flat = brackets.take(found), at_s[found], (kind.bend(look) * apart_s < FLAT_RAD_S)[found]
+    brackets, at_s, bend, apart_s = brackets.take(found), at_s[found], kind.bend(look)[found], apart_s[found]
     position, velocity, failed = fleet.seen(index[found], at_s)
     look = sight(fleet.observer, position, velocity)
     sine = np.where(failed, np.nan, look.height / look.distance)
-    flat = np.flatnonzero(is_flat & (sine >= np.sin(fleet.observer.mask_rad)))
+    flat = np.flatnonzero((bend * apart_s < FLAT_RAD_S) & (sine >= np.sin(fleet.observer.mask_rad)))
     if len(flat):
-        at_s[flat] = _smoothed(search, brackets.row[flat], at_s[flat], kind)
+        at_s[flat] = _smoothed(search, brackets.row[flat], at_s[flat], bend[flat], kind)
     return brackets, at_s, sine
 
 
-def _smoothed(search: Search, row: Index, at_s: Array, kind: Extreme) -> Array:
+def _smoothed(search: Search, row: Index, at_s: Array, bend: Array, kind: Extreme) -> Array:
     """Return the times of extremes of the satellites' smoothed ways; what has none there stays where it is."""
-    half_s = SMOOTH_HALF_RAD * search.radian_s[row]
+    radian_s = search.radian_s[row]
+    with np.errstate(divide="ignore"):
+        half_s = np.clip(SMOOTH_RAD_S / bend, SMOOTH_LEAST_RAD * radian_s, SMOOTH_MOST_RAD * radian_s)
     ways = smooth_fleet(search.fleet, search.satellites[row], at_s, half_s)
     apart_s = np.full(len(row), SMOOTH_APART_S)
 
@@ -213,7 +221,7 @@ def _edges(search: Search, brackets: Brackets, sign: float) -> tuple[Index, Arra
 
     look = look_at(index, brackets.guess_s)
     at_s, _, none = edge(fleet, index, brackets.guess_s.copy(), look, sign=sign, far_s=EDGE_CLOSE_S)
-    stray = np.flatnonzero(none | _outside(brackets, at_s))
+    stray = np.flatnonzero(none | _outside(brackets, at_s, STRAY_S))
     if len(stray):
 
         def depth(at: Array) -> Array:
@@ -224,8 +232,8 @@ def _edges(search: Search, brackets: Brackets, sign: float) -> tuple[Index, Arra
     return brackets.row[found], at_s[found]
 
 
-def _outside(brackets: Brackets, at_s: Array) -> Flags:
-    inside: Flags = (at_s >= brackets.low_s - STRAY_S) & (at_s <= brackets.high_s + STRAY_S)
+def _outside(brackets: Brackets, at_s: Array, by_s: Array | float) -> Flags:
+    inside: Flags = (at_s >= brackets.low_s - by_s) & (at_s <= brackets.high_s + by_s)
     return ~inside
 
 

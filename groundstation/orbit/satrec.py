@@ -9,6 +9,7 @@ from groundstation.orbit.elements import Elements, ElementsError
 
 SGP4_EPOCH = datetime(1949, 12, 31, tzinfo=UTC)
 SGP4_EPOCH_JD = 2433281.5
+INCLINED_DEG = 1e-9  # nobody publishes less; SGP4 divides by the sine's square and, from 1e-160 on, answers NaN
 CATALOGUE_MOST = 339_999  # sgp4 keeps the number as Alpha-5; it plays no part in the orbit
 REV_DAY_PER_RAD_MINUTE = 1440.0 / (2.0 * pi)
 
@@ -31,7 +32,7 @@ def to_satrec(elements: Elements) -> Satrec:
         elements.mean_motion_ddot_rev_day3 / (REV_DAY_PER_RAD_MINUTE * 1440.0 * 1440),
         elements.eccentricity,
         radians(elements.argument_of_perigee_deg),
-        radians(elements.inclination_deg),
+        radians(elements.inclination_deg) if elements.inclination_deg > INCLINED_DEG else 0.0,
         radians(elements.mean_anomaly_deg),
         elements.mean_motion_rev_day / REV_DAY_PER_RAD_MINUTE,
         radians(elements.raan_deg),

@@ -25,7 +25,8 @@ UNIX, UNIX_JD = datetime(1970, 1, 1, tzinfo=UTC), 2440587.5
 STEP_RAD = 0.03  # a step turns the satellite by this much at perigee: 27 s in low orbit
 HALVINGS = 34  # of a step of minutes: well under a microsecond
 FLAT_RAD_S = 1.5e-9  # SGP4's jumps of 1e-12 rad may shift an extreme that bends less, by this over the step, by 1 ms
-FIT_STEPS, FIT_POINTS, FIT_DEGREE = 8, 61, 10
+FIT_RAD_S, FIT_STEPS = 4e-9, (3, 10)  # the flatter, the longer is the fit, within these bounds
+FIT_POINTS, FIT_DEGREE = 61, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,14 @@ class Sky:
         bend = (curve(at_s + h) - 2 * curve(at_s) + curve(at_s - h)) / h**2 / scale
         at_s = at_s.copy()
         for flat in np.flatnonzero(np.abs(bend) * h < FLAT_RAD_S):
-            at_s[flat] = fitted(curve, float(at_s[flat]), FIT_STEPS * self.step_s, self.midnight_s)
+            at_s[flat] = self.fitted(curve, float(at_s[flat]), float(abs(bend[flat])))
         return at_s
+
+    def fitted(self, curve: Curve, at_s: float, bend: float) -> float:
+        """Return the extreme next to `at_s` of a fit that is long enough for a bend in rad/s²."""
+        least, most = FIT_STEPS
+        half_s = min(max(FIT_RAD_S / max(bend, 1e-20), least * self.step_s), most * self.step_s)
+        return fitted(curve, at_s, half_s, self.midnight_s)
 
     @property
     def epoch_s(self) -> float:

@@ -80,6 +80,23 @@ def test_every_latitude_and_inclination_agrees_with_the_oracle(site: Site, incli
     assert disagreements(replace(LOW, inclination_deg=inclination_deg), site, NOON, 0.5) == []
 
 
+@pytest.mark.parametrize("days", [1.0, 2.0, 3.0, 4.0])
+@pytest.mark.parametrize("mean_anomaly_deg", [2.0, 42.0, 122.0])
+def test_an_orbit_of_days_agrees_with_the_oracle(mean_anomaly_deg: float, days: float) -> None:
+    """As Cluster II's of August 2026: so flat is elevation around apogee that interpolation moves it by minutes."""
+    elements = replace(
+        LOW,
+        mean_motion_rev_day=0.4446,
+        eccentricity=0.9123,
+        inclination_deg=149.7,
+        raan_deg=63.2,
+        argument_of_perigee_deg=281.0,
+        mean_anomaly_deg=mean_anomaly_deg,
+        bstar_per_earth_radius=0.0,
+    )
+    assert disagreements(elements, NORTH_POLE, NOON, days) == []
+
+
 @pytest.mark.parametrize("mean_motion_rev_day", [9.05, 12.0, 16.4])
 @pytest.mark.parametrize("eccentricity", [0.0, 0.02])
 def test_every_low_height_agrees_with_the_oracle(mean_motion_rev_day: float, eccentricity: float) -> None:
@@ -278,6 +295,14 @@ def test_a_pass_cannot_be_changed_and_equals_its_copy() -> None:
 def test_catalogue_numbers_beyond_sgp4s_own_are_kept() -> None:
     found = find_passes([replace(LOW, norad_id=999_999_999)], OBSERVATORY, NOON, NOON + DAY)
     assert {one.norad_id for one in found} == {999_999_999}
+
+
+@pytest.mark.parametrize("mean_motion_rev_day", [1.0, 15.2])
+def test_an_inclination_of_next_to_nothing_is_none(mean_motion_rev_day: float) -> None:
+    flat = replace(LOW, mean_motion_rev_day=mean_motion_rev_day, eccentricity=0.0, inclination_deg=0.0)
+    found = find_passes([replace(flat, inclination_deg=1e-308)], EQUATOR, NOON, NOON + DAY)
+    assert found
+    assert found == find_passes([flat], EQUATOR, NOON, NOON + DAY)
 
 
 def test_no_satellites_have_no_passes() -> None:

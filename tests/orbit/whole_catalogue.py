@@ -29,7 +29,7 @@ from groundstation.orbit.passes import Pass, find_passes
 from groundstation.orbit.satrec import to_satrec
 from groundstation.orbit.site import Site
 from tests.orbit.agreement import PROMISED, errors, seconds
-from tests.orbit.oracle import FIT_STEPS, FLAT_RAD_S, Array, Curve, Sky, find_arcs, fitted, sky_over
+from tests.orbit.oracle import FLAT_RAD_S, Array, Curve, Sky, find_arcs, sky_over
 
 SITES = [
     Site("hko", "Hong Kong Observatory", 22.30194, 114.17417, 32.0, mask_deg=5.0),
@@ -299,7 +299,7 @@ def off(sky: Sky, curve: Curve, at_s: Array, values: Array, scale: Array) -> Arr
     error_s = np.abs(slope / bend)
     for flat in np.flatnonzero(np.abs(bend / scale) * h < FLAT_RAD_S).tolist():
         moment = float(at_s[flat])
-        error_s[flat] = abs(fitted(curve, moment, FIT_STEPS * sky.step_s, sky.midnight_s) - moment)
+        error_s[flat] = abs(sky.fitted(curve, moment, float(abs(bend[flat] / scale[flat]))) - moment)
     return np.asarray(error_s)
 
 
