@@ -39,27 +39,30 @@ class Upkeep:
         self.rolled_up_at_us: int | None = None  # when no hour was left that was due
         self.forgot_at_us: int | None = None  # when nothing was left that was too old
         self.forgotten: Counter[str] = Counter()  # rows by table
+        self._forget_at = time.monotonic()
         self._not_before: dict[tuple[str, int], float] = {}  # when an hour may be summed up again
 
     async def run(self, writer: Writer, leads: Callable[[], bool], beat: Callable[[], None]) -> None:
         """Work while `leads` says so, until cancelled. A database that is away is tried again."""
-        forget_at = time.monotonic()
-        async with self._archive:
-            while True:
-                if leads():
-                    try:
-                        forgetting = time.monotonic() >= forget_at
-                        if forgetting:
-                            self._not_before.clear()  # what is not rolled up is not forgotten
-                        await self.roll_up(writer, beat)
-                        if forgetting:
-                            await self.forget(writer, beat)
-                            forget_at = time.monotonic() + FORGET_EVERY_S
-                    except ArchiveUnavailableError as error:
-                        log.warning("the archive's upkeep waits: %s", error)
-                for _ in range(ROLL_UP_EVERY_S):
-                    beat()
-                    await asyncio.sleep(1)
+        while True:
+            if leads():
+                try:
+                    async with self._archive:  # one connection for all, closed then: the file may be replaced
+                        await self._keep_up(writer, beat)
+                except ArchiveUnavailableError as error:
+                    log.warning("the archive's upkeep waits: %s", error)
+            for _ in range(ROLL_UP_EVERY_S):
+                beat()
+                await asyncio.sleep(1)
+
+    async def _keep_up(self, writer: Writer, beat: Callable[[], None]) -> None:
+        forgetting = time.monotonic() >= self._forget_at
+        if forgetting:
+            self._not_before.clear()  # what is not rolled up is not forgotten
+        await self.roll_up(writer, beat)
+        if forgetting:
+            await self.forget(writer, beat)
+            self._forget_at = time.monotonic() + FORGET_EVERY_S
 
     async def roll_up(self, writer: Writer, beat: Callable[[], None] = lambda: None) -> None:
         """Roll up every hour that is due, the longest waiting first; raises ArchiveUnavailableError."""
