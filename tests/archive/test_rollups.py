@@ -2,7 +2,9 @@
 
 import asyncio
 import math
+import shutil
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from groundstation.archive import queries
+from groundstation.archive.migrate import MIGRATIONS, migrate
 from groundstation.archive.rollups import (
     MarksGoneError,
     dirty_hours,
@@ -19,8 +22,10 @@ from groundstation.archive.rollups import (
     sum_some,
     take_off,
 )
-from groundstation.archive.rows import HOUR_US
+from groundstation.archive.rows import HOUR_US, packet_row
 from groundstation.archive.series import runs
+from groundstation.archive.statements import insert_packets
+from groundstation.archive.writer import Writer
 from groundstation.telemetry.packet import Packet
 from tests.archive.places import SECOND, T0, Place, packet
 from tests.archive.rolling import roll_up, sum_up
@@ -158,6 +163,32 @@ async def test_of_two_that_roll_up_at_once_the_later_gives_up_whole(place: Place
         assert await writer.store([packet(2)], []) != []  # the writer goes on
 
 
+async def test_two_that_roll_up_beside_what_comes_forget_nothing(place: Place) -> None:
+    done = False
+
+    async def keep_rolling_up(writer: Writer, reader: queries.Reader) -> int:
+        gave_up = 0
+        while not done:
+            try:
+                await writer.commit(keep_rollups, await sum_up(reader, packets=20))
+            except MarksGoneError:
+                gave_up += 1
+        return gave_up
+
+    async with place.writer() as writer, place.reader() as one, place.reader() as other:
+        rolling = [asyncio.create_task(keep_rolling_up(writer, reader)) for reader in (one, other)]
+        for first in range(0, 1000, 10):
+            new = [
+                packet(n, generated_at_us=HOUR0 + n % 3 * HOUR_US + n * 7 % 50, values={"v": n, "w": n % 7 == 0})
+                for n in range(first, first + 10)
+            ]
+            await writer.store([*new, packet(first // 2)], [])
+        done = True
+        assert sum(await asyncio.gather(*rolling)) > 0  # they met
+        await roll_up(writer, one)
+        assert_same(rollups(place), recomputed(await everything(one)))
+
+
 async def test_what_retention_left_of_an_hour_does_not_replace_the_whole(place: Place) -> None:
     async with place.writer() as writer, place.reader() as reader:
         await writer.store([packet(number, values={"v": number}) for number in range(4)], [])
@@ -180,23 +211,21 @@ async def test_the_greatest_numbers_there_are_do_not_stop_it(place: Place) -> No
     assert mean == pytest.approx(huge / 2)
 
 
-async def test_an_archive_from_before_roll_ups_is_rolled_up_whole(nowhere: Place) -> None:
-    nowhere.migrate()
+async def test_an_archive_from_before_roll_ups_is_rolled_up_whole(nowhere: Place, tmp_path: Path) -> None:
+    old = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
+    for later in old.glob("versions/000[5-9]*"):
+        later.unlink()
+    migrate(nowhere.url, nowhere.password_file, migrations=old)
+    given = [packet(number * 1800, values={"v": number}) for number in (-1, 0, 1, 2, 3)]
+    given.append(packet(77, generated_at_us=-1, values={"v": 1}))
+    rows = [packet_row(one, T0 + number) for number, one in enumerate(given)]
     async with nowhere.writer() as writer, nowhere.reader() as reader:
-        await writer.store([packet(number * 1800, values={"v": number}) for number in (-1, 0, 1, 2, 3)], [])
-        await writer.store([packet(77, generated_at_us=-1, values={"v": 1})], [])
-        marks = await reader.ask(dirty_hours, "horyu-4", *EVER)
-
-        def as_before(connection: Any) -> None:
-            for drop in ("VIEW telemetry_1h", "TABLE rollup_1h", "TABLE rollup_dirty"):
-                connection.exec_driver_sql(f"DROP {drop}")
-            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
-
-        await writer.commit(as_before)
+        await writer.commit(insert_packets, rows)
         await asyncio.to_thread(nowhere.migrate)
-        assert await reader.ask(dirty_hours, "horyu-4", *EVER) == marks
+        marks = await reader.ask(dirty_hours, "horyu-4", *EVER)
+        assert marks == sorted({one.generated_at_us // HOUR_US * HOUR_US for one in given})
         await roll_up(writer, reader, hours=2)
-        assert_same(rollups(nowhere), recomputed(await everything(reader)))
+        assert_same(rollups(nowhere), recomputed(given))
 
 
 VALUES = st.dictionaries(
