@@ -10,7 +10,8 @@ synchronous=FULL. Throughput wants a quiet machine; CPU and the ratios to the fl
                 (paho → msgpack → sqlite3 by hand, acknowledged after the commit)
     stages      the same functions on the same packets, each alone in a process; the rest is the event loop, the way
                 between the threads and memory management. A profiler in the daemon would slow what it measures
-    at 100/s    from before PUBLISH to when another connection can read the row, looked at every millisecond
+    at 100/s    from before PUBLISH to when another connection can read the row, looked at every millisecond; then, with
+                nobody looking, the CPU of the daemon, and of the bare consumer beside it
 """
 
 import argparse
@@ -25,7 +26,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -87,6 +88,11 @@ class Rounds:
         )
 
 
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * TICK_S
+
+
 class Daemon(DaemonProcess):
     """The daemon, and what it takes of the machine."""
 
@@ -96,8 +102,7 @@ class Daemon(DaemonProcess):
         return self.process.pid
 
     def cpu_s(self) -> float:
-        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * TICK_S
+        return cpu_s(self.pid)
 
     def resident_mb(self) -> float:
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
@@ -180,6 +185,22 @@ class Floors:
         for name in (SUBSCRIBER, bare_consumer.CLIENT_ID, LINK_ENGINE):
             measured(self._subscriber("-E", name=name))
 
+    @contextlib.contextmanager
+    def running_bare(self) -> Iterator[Callable[[], float]]:
+        """Run the consumer by hand beside the daemon, with a session and a file of its own."""
+        client_id, file = "bare-live", self._file.with_name("bare-live.db")
+        measured(self._subscriber("-c", "-E", name=client_id))
+        program = [sys.executable, "-m", "tests.parts.bare_consumer", self._port, "1000000", str(file), client_id]
+        with subprocess.Popen(program) as process:
+            try:
+                yield lambda: cpu_s(process.pid)
+            finally:
+                process.kill()
+        measured(self._subscriber("-E", name=client_id))
+        with contextlib.closing(sqlite3.connect(file)) as database:
+            (stored,) = database.execute("SELECT count(*) FROM packet").fetchone()
+        assert stored > 0
+
     def drain(self) -> None:
         for name, command in self._commands.items():
             wall_s, cpu_s = measured(command)
@@ -236,30 +257,50 @@ class Watch(threading.Thread):
                     last, self.seen[generated_at_us] = rowid, time.monotonic()
 
 
-async def live(broker: Mosquitto, daemon: Daemon, file: Path, first: int, seconds: float) -> None:
-    """Print delay and load at 100 packets/s."""
+async def trickle(port: int, first: int, seconds: float) -> dict[int, float]:
+    """Publish LIVE_PER_SECOND; return when each packet was handed to the publisher, by generation time."""
     published: dict[int, float] = {}
-    watch = Watch(file)
-    watch.start()
-    cpu, began = daemon.cpu_s(), time.monotonic()
-    async with Publisher(LinkSettings(name="bench", port=broker.port, client_id="bench")) as publisher:
+    async with Publisher(LinkSettings(name="bench", port=port, client_id="bench")) as publisher:
+        began = time.monotonic()
         for place in range(int(seconds * LIVE_PER_SECOND)):
             await asyncio.sleep(began + place / LIVE_PER_SECOND - time.monotonic())
-            number = first + place
-            message = payload(number)
-            published[1_760_000_000_000_000 + number * 1_000_000] = time.monotonic()
+            message = payload(first + place)
+            published[1_760_000_000_000_000 + (first + place) * 1_000_000] = time.monotonic()
             await publisher.publish(TOPIC, message)
-    wall_s, cpu_s = time.monotonic() - began, daemon.cpu_s() - cpu
-    while len(watch.seen) < len(published):  # noqa: ASYNC110  (another process is waited for)
-        await asyncio.sleep(0.05)
+    return published
+
+
+def tell_delay(broker: Mosquitto, file: Path, first: int, seconds: float) -> None:
+    """Print how long after its publication a packet can be read."""
+    watch = Watch(file)
+    watch.start()
+    published = asyncio.run(trickle(broker.port, first, seconds))
+    while len(watch.seen) < len(published):
+        time.sleep(0.05)
     watch.done.set()
     watch.join()
     delays_ms = sorted((watch.seen[at] - then) * 1000 for at, then in published.items())
     p50, p99 = (delays_ms[int(len(delays_ms) * share)] for share in (0.5, 0.99))
     print(
-        f"at {LIVE_PER_SECOND}/s: publish → committed p50 {p50:.1f} ms, p99 {p99:.1f} ms, worst {delays_ms[-1]:.1f} ms;"
-        f" {100 * cpu_s / wall_s:.2f} % of a core",
+        f"at {LIVE_PER_SECOND}/s: publish → committed p50 {p50:.1f} ms, p99 {p99:.1f} ms, worst {delays_ms[-1]:.1f} ms",
         flush=True,
+    )
+
+
+def tell_load(broker: Mosquitto, daemon: Daemon, floors: "Floors", first: int, seconds: float) -> None:
+    """Print the share of a core that the daemon takes, and that the consumer by hand takes."""
+
+    def percent(cpu_s: Callable[[], float], first: int) -> float:
+        asyncio.run(trickle(broker.port, first, 2))  # the interpreter learns what is hot
+        before, began = cpu_s(), time.monotonic()
+        asyncio.run(trickle(broker.port, first + 1000, seconds))
+        return 100 * (cpu_s() - before) / (time.monotonic() - began)
+
+    ours = percent(daemon.cpu_s, first)
+    with floors.running_bare() as bare_cpu_s:
+        bare = percent(bare_cpu_s, first + 100_000)
+    print(
+        f"at {LIVE_PER_SECOND}/s: {ours:.2f} % of a core; bare {bare:.2f} %, and groundstation {ours / bare:.2f} × it"
     )
 
 
@@ -268,7 +309,8 @@ def measure_sqlite(folder: Path, packets: int, rounds: int, live_s: float) -> No
     with ingesting(folder, place) as (broker, daemon):
         floors = Floors(broker, folder, count)
         ours, resident_mb = Rounds(count), [daemon.resident_mb()]
-        asyncio.run(live(broker, daemon, folder / "archive.db", packets, live_s))  # before there is much to roll up
+        tell_delay(broker, folder / "archive.db", packets, live_s)  # before there is much to roll up
+        tell_load(broker, daemon, floors, packets + 100_000, live_s)
         floors.open_sessions()
         for number in range(rounds):
             ours.add(*drain(broker, daemon, number * count, count))
