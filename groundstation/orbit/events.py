@@ -10,7 +10,7 @@ from groundstation.orbit.earth_rotation import Array
 from groundstation.orbit.fleet import Flags, Fleet, Index
 from groundstation.orbit.observer import Observer
 from groundstation.orbit.polish import CLOSE_S, StepOf, dip_step, edge, extreme, range_step, sine_step
-from groundstation.orbit.sampling import HALVINGS, Samples, Spans, is_slow, perigee_radian_s
+from groundstation.orbit.sampling import HALVINGS, Samples, Spans, epochs, is_slow, perigee_radian_s
 from groundstation.orbit.sight import Sight, sight
 from groundstation.orbit.smooth import smooth_fleet
 
@@ -18,9 +18,10 @@ APART_S = 0.5
 SLOW_APART_S = 60.0  # nearer positions of a slow satellite differ by little more than SGP4's last digits
 EDGE_CLOSE_S = 0.001  # SGP4's velocity misleads where a satellite creeps along the mask
 FLAT_RAD_S = 1.2e-9  # SGP4's jumps of 1e-12 rad, in differences of positions, may shift such an extreme by 1 ms
-# A fit as long as that is shifted by no more than 1 ms; a longer one would smooth more of the bends that an orbit has
-# at SGP4's steps of 720 minutes.
+# Over so long a time a jump shifts the fit by 1 ms at most. A longer fit would reach further over the bends that SGP4
+# puts into a slow orbit every 720 minutes from the epoch; a third of it is long enough to keep clear of one.
 SMOOTH_RAD_S, SMOOTH_LEAST_RAD, SMOOTH_MOST_RAD = 5e-9, 0.05, 0.5
+RESONANCE_S = 43200.0
 SMOOTH_APART_S = 10.0
 STRAY_S = 5.0  # the quintic's error may put a crossing just outside its bracket, but no further
 STRAY_WIDTHS = 4.0  # where a slow satellite's elevation or range is flat, it moves the extreme further
@@ -171,10 +172,12 @@ def _extremes(search: Search, brackets: Brackets, kind: Extreme) -> tuple[Bracke
 
 def _smoothed(search: Search, row: Index, at_s: Array, bend: Array, kind: Extreme) -> Array:
     """Return the times of extremes of the satellites' smoothed ways; what has none there stays where it is."""
-    radian_s = search.radian_s[row]
+    index, radian_s = search.satellites[row], search.radian_s[row]
     with np.errstate(divide="ignore"):
         half_s = np.clip(SMOOTH_RAD_S / bend, SMOOTH_LEAST_RAD * radian_s, SMOOTH_MOST_RAD * radian_s)
-    ways = smooth_fleet(search.fleet, search.satellites[row], at_s, half_s)
+    step_s = (at_s - epochs(search.fleet, index)) % RESONANCE_S
+    half_s = np.minimum(half_s, np.maximum(np.minimum(step_s, RESONANCE_S - step_s), half_s / 3))
+    ways = smooth_fleet(search.fleet, index, at_s, half_s)
     apart_s = np.full(len(row), SMOOTH_APART_S)
 
     def near(rows: Index, at: Array) -> tuple[Sight, Flags]:

@@ -132,7 +132,7 @@ def valid(fleet: Fleet, spans: Spans) -> Spans:
 
     Beyond an error it may return numbers again, of an orbit that a decayed satellite is not on.
     """
-    epoch_s = _epochs(fleet, spans)
+    epoch_s = epochs(fleet, spans.index)
     reached = _reached(fleet, spans, epoch_s)
     spans, epoch_s = spans.take(reached), epoch_s[reached]
     row, at_s = _grid(fleet, spans)
@@ -162,8 +162,9 @@ def _error_edges(fleet: Fleet, index: Index, before_s: Array, after_s: Array, fa
     return good_s
 
 
-def _epochs(fleet: Fleet, spans: Spans) -> Array:
-    satrecs = [fleet.satrecs[which] for which in spans.index.tolist()]
+def epochs(fleet: Fleet, index: Index) -> Array:
+    """Return each satellite's epoch, in seconds from the window's start."""
+    satrecs = [fleet.satrecs[which] for which in index.tolist()]
     pairs = np.array([(one.jdsatepoch, one.jdsatepochF) for one in satrecs]).reshape(-1, 2)
     whole, fraction = pairs.T
     return ((whole - fleet.observer.jd_whole) + (fraction - fleet.observer.jd_fraction)) * DAY_S
