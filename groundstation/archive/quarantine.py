@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, select
+from sqlalchemy import ColumnElement, Connection, delete, func, select
 
 from groundstation.archive.batch import Batch, write_batch
-from groundstation.archive.queries import Quarantined
+from groundstation.archive.queries import Quarantined, quarantined
 from groundstation.archive.tables import quarantine
 from groundstation.telemetry.packet import Fate, Packet, Reason
 
@@ -31,32 +30,18 @@ class Wanted:
 
 def held_back(connection: Connection, wanted: Wanted, *, after: int = 0, most: int = 100) -> list[Quarantined]:
     """Return what is wanted in order of number, from beyond number `after`: a page at a time."""
+    return quarantined(connection, quarantine.c.id > after, *wanted.conditions(), most=most)
+
+
+def held_back_count(connection: Connection, wanted: Wanted) -> tuple[int, int]:
+    """Return how many different messages there are, and how often they came in all."""
     c = quarantine.c
-    query = select(quarantine).where(c.id > after, *wanted.conditions()).order_by(c.id).limit(most)
-    return [_quarantined(row) for row in connection.execute(query)]
-
-
-def held_back_count(connection: Connection, wanted: Wanted) -> int:
-    return int(connection.scalar(select(func.count()).select_from(quarantine).where(*wanted.conditions())) or 0)
+    found = connection.execute(select(func.count(), func.sum(c.times)).where(*wanted.conditions())).one()
+    return int(found[0]), int(found[1] or 0)
 
 
 def held_back_one(connection: Connection, number: int) -> Quarantined | None:
-    row = connection.execute(select(quarantine).where(quarantine.c.id == number)).first()
-    return None if row is None else _quarantined(row)
-
-
-def _quarantined(row: Row[Any]) -> Quarantined:
-    return Quarantined(
-        id=row.id,
-        link=row.link,
-        topic=row.topic,
-        payload=bytes(row.payload),
-        payload_bytes=row.payload_bytes,
-        arrived_at_us=row.arrived_at,
-        stored_at_us=row.stored_at,
-        reason=row.reason,
-        error=row.error,
-    )
+    return next(iter(quarantined(connection, quarantine.c.id == number)), None)
 
 
 def release(connection: Connection, decoded: Sequence[tuple[int, Packet]], now_us: int) -> list[Fate]:

@@ -6,14 +6,15 @@ async with Reader(url) as reader:
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
-from sqlalchemy import Connection, Row, Select, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, tuple_
 
 from groundstation.archive import tables
 from groundstation.archive.engine import FAILURES, ArchiveUnavailableError, is_shape_error, one_line, open_engine
+from groundstation.archive.rows import HOUR_US
 from groundstation.telemetry.packet import Level, Packet, Value
 
 P = ParamSpec("P")
@@ -112,7 +113,9 @@ class Quarantined:
     topic: str
     payload: bytes
     payload_bytes: int  # as it came; more than len(payload) where it was too long to keep whole
-    arrived_at_us: int
+    arrived_at_us: int  # the first time
+    last_arrived_at_us: int
+    times: int  # how often it came within an hour
     stored_at_us: int
     reason: str
     error: str
@@ -298,28 +301,14 @@ def _passes(connection: Connection, query: Select[Any], most: int) -> list[Predi
     return [PredictedPass(*row) for row in connection.execute(query.limit(most))]
 
 
-def quarantined(connection: Connection, *, after: int = 0, most: int = 100) -> list[Quarantined]:
-    """Return what is in quarantine in order of number, from beyond number `after`: a page at a time."""
+def quarantined(connection: Connection, *wanted: ColumnElement[bool], most: int | None = None) -> list[Quarantined]:
+    """Return what is in quarantine and fulfils the conditions, in order of number."""
     c = tables.quarantine.c
-    return _quarantined(connection, _quarantine_columns().where(c.id > after).order_by(c.id).limit(most))
-
-
-def quarantine_counts(connection: Connection) -> dict[str, int]:
-    """Count what is in quarantine by reason."""
-    c = tables.quarantine.c
-    return _counts(connection, select(c.reason, func.count()).group_by(c.reason))
-
-
-def _quarantine_columns() -> Select[Any]:
-    c = tables.quarantine.c
-    return select(
-        c.id, c.link, c.topic, c.payload, c.payload_bytes, c.arrived_at, c.stored_at, c.reason, c.error
-    )  # fmt: skip
-
-
-def _quarantined(connection: Connection, query: Select[Any]) -> list[Quarantined]:
-    found = connection.execute(query)
-    return [Quarantined(row.id, row.link, row.topic, bytes(row.payload), *row[4:]) for row in found]
+    query = select(
+        c.id, c.link, c.topic, c.payload, c.payload_bytes, c.arrived_at, c.last_arrived_at, c.times, c.stored_at,
+        c.reason, c.error,
+    ).where(*wanted).order_by(c.id).limit(most)  # fmt: skip
+    return [Quarantined(row.id, row.link, row.topic, bytes(row.payload), *row[4:]) for row in connection.execute(query)]
 
 
 def heard(connection: Connection, satellite: str, station: str, from_us: int, to_us: int) -> list[Heard | Quarantined]:
@@ -374,7 +363,11 @@ def _frames(connection: Connection, satellite: str, station: str, from_us: int, 
             yield Heard(*row[:6], row.link_quality or {}, bytes(row.frame), row.definition_hash)
 
 
-def _rejected(connection: Connection, satellite: str, station: str, from_us: int, to_us: int) -> Sequence[Quarantined]:
+def _rejected(connection: Connection, satellite: str, station: str, from_us: int, to_us: int) -> list[Quarantined]:
+    """Return what came then, equal messages of an hour once: at the first of their times that is known and then."""
     c = tables.quarantine.c
     topic = c.topic.endswith(f"/{station}/{satellite}/telemetry", autoescape=True)
-    return _quarantined(connection, _quarantine_columns().where(topic, c.arrived_at >= from_us, c.arrived_at < to_us))
+    within = (c.arrived_at >= from_us - HOUR_US, c.arrived_at < to_us)  # an index has the first time alone
+    found = quarantined(connection, topic, *within)
+    times = [one.arrived_at_us if one.arrived_at_us >= from_us else one.last_arrived_at_us for one in found]
+    return [replace(one, arrived_at_us=at) for one, at in zip(found, times, strict=True) if from_us <= at < to_us]

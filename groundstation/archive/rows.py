@@ -1,7 +1,6 @@
 """Packets and rejections as rows: plain tuples in the order of their columns, ready for the driver."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +22,8 @@ LATEST_COLUMNS = ("satellite", "parameter", "packet", "generated_at", "received_
 DIRTY_COLUMNS = ("satellite", "hour")
 ROLLUP_COLUMNS = ("satellite", "parameter", "hour", "min", "max", "mean", "n")
 QUARANTINE_COLUMNS = (
-    "link", "arrived_at", "digest", "stored_at", "topic", "payload", "payload_bytes", "reason", "error",
+    "link", "hour", "reason", "digest", "arrived_at", "last_arrived_at", "times", "stored_at", "topic", "payload",
+    "payload_bytes", "error",
 )  # fmt: skip
 
 HOUR_US = 3_600_000_000
@@ -121,28 +121,37 @@ def dirty_rows(packets: Sequence[Packet]) -> list[Row]:
 
 
 def quarantine_rows(rejections: Sequence[Rejection], stored_at_us: int) -> list[Row]:
-    """Return rows that no database refuses: text without NUL or lone surrogates, a huge payload cut short."""
-    seen: Counter[tuple[str, int, bytes]] = Counter()
-    rows = []
+    """Return rows that no database refuses: text without NUL or lone surrogates, a huge payload cut short.
+
+    Equal messages of an hour are one row that counts them. In the order of the key, as all that two daemons write.
+    """
+    alike: dict[Row, list[int]] = {}
     for place, rejection in enumerate(rejections):
-        topic = storable_text(rejection.topic)
-        content = hashlib.blake2b(topic.encode() + b"\0" + rejection.payload, digest_size=8).digest()
-        alike = (rejection.link, rejection.arrived_at_us, content)
+        alike.setdefault(_quarantine_key(rejection), []).append(place)
+    rows = []
+    for key, places in sorted(alike.items()):
+        rejection, arrivals = rejections[places[0]], [rejections[place].arrived_at_us for place in places]
         rows.append(
             (
-                rejection.link,
-                rejection.arrived_at_us,
-                int.from_bytes(content, "big", signed=True) ^ seen[alike],
-                stored_at_us + place,
-                topic,
+                *key,
+                min(arrivals),
+                max(arrivals),
+                len(places),
+                stored_at_us + places[0],
+                storable_text(rejection.topic),
                 rejection.payload[:PAYLOAD_MOST],
                 len(rejection.payload),
-                str(rejection.reason),
                 storable_text(rejection.error)[:ERROR_MOST],
             )
         )
-        seen[alike] += 1
     return rows
+
+
+def _quarantine_key(rejection: Rejection) -> Row:
+    content = hashlib.blake2b(storable_text(rejection.topic).encode() + b"\0", digest_size=8)
+    content.update(rejection.payload)
+    digest = int.from_bytes(content.digest(), "big", signed=True)
+    return rejection.link, rejection.arrived_at_us // HOUR_US * HOUR_US, str(rejection.reason), digest
 
 
 def refused(packet: Packet, error: str, now_us: int) -> Rejection:

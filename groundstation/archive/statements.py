@@ -32,6 +32,11 @@ NEWER = """ON CONFLICT (satellite, parameter) DO UPDATE SET packet = excluded.pa
 # Packets are never taken out of an hour but by retention, so the one with more values is the whole one.
 MORE = """ON CONFLICT (satellite, parameter, hour) DO UPDATE SET min = excluded.min, max = excluded.max,
     mean = excluded.mean, n = excluded.n WHERE excluded.n >= rollup_1h.n"""
+# A batch that is tried again and a recording that is played again bring no arrival that is not known.
+AGAIN = """ON CONFLICT (link, hour, reason, digest) DO UPDATE SET times = quarantine.times + excluded.times,
+    last_arrived_at = CASE WHEN excluded.last_arrived_at > quarantine.last_arrived_at
+        THEN excluded.last_arrived_at ELSE quarantine.last_arrived_at END
+    WHERE excluded.last_arrived_at NOT IN (quarantine.arrived_at, quarantine.last_arrived_at)"""
 BY_ANOTHER_STATION = """NOT EXISTS (SELECT 1 FROM packet WHERE packet.satellite = given.satellite
     AND packet.generated_at = given.generated_at AND packet.digest = given.digest
     AND packet.station = given.station)"""
@@ -94,7 +99,7 @@ RECEPTION = Statement(tables.reception, rows.RECEPTION_COLUMNS, where=BY_ANOTHER
 LATEST = Statement(tables.latest, rows.LATEST_COLUMNS, conflict=NEWER)
 DIRTY = Statement(tables.rollup_dirty, rows.DIRTY_COLUMNS)
 ROLLUP = Statement(tables.rollup_1h, rows.ROLLUP_COLUMNS, conflict=MORE)
-QUARANTINE = Statement(tables.quarantine, rows.QUARANTINE_COLUMNS)
+QUARANTINE = Statement(tables.quarantine, rows.QUARANTINE_COLUMNS, conflict=AGAIN)
 
 
 def insert(connection: Connection, statement: Statement, given: Sequence[Row]) -> None:

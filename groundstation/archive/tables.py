@@ -4,7 +4,7 @@
     latest                   the newest value of each parameter, from realtime packets alone
     rollup_1h                each parameter's hours, by generation time; kept when retention takes the packets
     rollup_dirty             hours that got packets since they were rolled up: a row for each transaction
-    quarantine               messages that could not become packets, whole, with the reason
+    quarantine               messages that could not become packets, whole, with the reason; equal ones of an hour once
     pass                     predicted passes, each under one number while its times move
     contact                  the passes that each station takes, under one number while plans are made again
     elements, definition     every element set and every definition that was ever used; a set serves from `admitted_at`
@@ -121,15 +121,18 @@ quarantine = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("link", Text, nullable=False),
-    Column("arrived_at", Time, nullable=False),
-    Column("digest", BigInteger, nullable=False),  # of topic, payload and how many alike came before in its batch
+    Column("hour", Time, nullable=False),  # of arrival; the very arrival in rows of older versions
+    Column("reason", Text, nullable=False),
+    Column("digest", BigInteger, nullable=False),  # of topic and payload
+    Column("arrived_at", Time, nullable=False),  # the first time
+    Column("last_arrived_at", Time, nullable=False),
+    Column("times", BigInteger, nullable=False),  # how often it came in that hour, redeliveries included
     Column("stored_at", Time, nullable=False),
     Column("topic", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("payload_bytes", BigInteger, nullable=False),  # its length as it came; more than is kept where it was huge
-    Column("reason", Text, nullable=False),
     Column("error", Text, nullable=False),
-    UniqueConstraint("link", "arrived_at", "digest"),
+    UniqueConstraint("link", "hour", "reason", "digest"),
     Index(None, "arrived_at"),
     sqlite_autoincrement=True,
 )

@@ -50,7 +50,7 @@ def list_held(config: Config, options: Namespace) -> int:
     if options.format == "json":
         print(quarantine_view.as_json(held))
     else:
-        console().print(quarantine_view.as_table(held, reader.ask_now(held_back_count, wanted(options))))
+        console().print(quarantine_view.as_table(held, *reader.ask_now(held_back_count, wanted(options))))
     return GOOD
 
 
@@ -86,7 +86,7 @@ def written(config: Config, options: Namespace, write: Callable[[str], None]) ->
 
 
 def decode_again(config: Config, options: Namespace) -> int:
-    total = reader_of(config).ask_now(held_back_count, wanted(options))
+    total, _ = reader_of(config).ask_now(held_back_count, wanted(options))
     with progress() as bar:
         task = bar.add_task("decoding again", total=total)
         work = reprocess(

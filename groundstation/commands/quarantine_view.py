@@ -17,17 +17,19 @@ from groundstation.telemetry.packet import Reason
 BYTES_A_LINE = 16
 
 
-def as_table(held: Sequence[Quarantined], total: int) -> Table:
+def as_table(held: Sequence[Quarantined], total: int, times: int) -> Table:
     shown = f"{len(held)} of {total} messages in quarantine" if len(held) < total else f"{total} messages in quarantine"
+    shown += f", which came {times} times" if times > total else ""
     table = Table(title=shown, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for heading in ("number", "arrived (UTC)", "bytes"):
+    for heading in ("number", "arrived (UTC)", "times", "bytes"):
         table.add_column(heading, justify="right", no_wrap=True)
     for heading in ("reason", "topic", "error"):
         table.add_column(heading)
     for one in held:
         arrived = f"{moment_of(one.arrived_at_us):%Y-%m-%d %H:%M:%S}"
         # Text and not str: what somebody sent must not be read as rich's markup.
-        table.add_row(str(one.id), arrived, str(one.payload_bytes), one.reason, Text(one.topic), Text(one.error))
+        numbers = (str(one.id), arrived, str(one.times), str(one.payload_bytes))
+        table.add_row(*numbers, one.reason, Text(one.topic), Text(one.error))
     return table
 
 
@@ -46,6 +48,8 @@ def plain(one: Quarantined) -> dict[str, Any]:
         "link": one.link,
         "topic": one.topic,
         "arrived_at": iso(moment_of(one.arrived_at_us)),
+        "last_arrived_at": iso(moment_of(one.last_arrived_at_us)),
+        "times": one.times,
         "stored_at": iso(moment_of(one.stored_at_us)),
         "reason": one.reason,
         "error": one.error,
@@ -60,7 +64,7 @@ def as_text(one: Quarantined) -> str:
         "number": str(one.id),
         "link": one.link,
         "topic": one.topic,
-        "arrived": iso(moment_of(one.arrived_at_us)),
+        "arrived": iso(moment_of(one.arrived_at_us)) + again(one),
         "reason": one.reason,
         "error": one.error,
         "payload": f"{one.payload_bytes} bytes",
@@ -69,6 +73,11 @@ def as_text(one: Quarantined) -> str:
     if one.payload_bytes > len(one.payload):
         lines.append(f"         of which the first {len(one.payload)} were kept")
     return "\n".join([*lines, *hex_dump(one.payload)])
+
+
+def again(one: Quarantined) -> str:
+    """Return how often and until when it came, where it came more than once."""
+    return f", {one.times} times until {iso(moment_of(one.last_arrived_at_us))}" if one.times > 1 else ""
 
 
 def hex_dump(payload: bytes) -> list[str]:

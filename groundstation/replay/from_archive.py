@@ -4,7 +4,7 @@ A packet's frame and quarantined payloads are kept as they came. The envelope is
 and gives the same row when decoded again, apart from `link` and `stored_at`. The very payload comes back where the
 station sealed it as `telemetry.envelope.seal` does, with a reception time; otherwise it may differ in the order of
 its keys, in a reception time that we supplied, or in fractions of a microsecond. QoS and the retained flag are lost,
-and of a quarantined payload whatever the archive did not keep.
+and of quarantined payloads whatever the archive did not keep: the end of a huge one, repetitions within an hour.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

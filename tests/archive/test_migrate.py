@@ -15,9 +15,10 @@ from alembic.script import ScriptDirectory
 
 from groundstation.archive.engine import open_engine
 from groundstation.archive.migrate import MIGRATIONS, ArchiveVersionError, back_up, migrate
+from groundstation.archive.queries import quarantined
 from groundstation.archive.tables import metadata
 from groundstation.archive.writer import ArchiveUnavailableError
-from tests.archive.places import Place, packet
+from tests.archive.places import SECOND, T0, Place, packet, rejection
 
 NAMES = {
     "sqlite": "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'",
@@ -121,6 +122,28 @@ async def test_an_upgrade_that_fails_half_way_changes_nothing(place: Place, furt
     assert place.count("packet") == 0
     with pytest.raises(ArchiveVersionError):
         place.migrate()
+
+
+async def test_a_quarantine_of_an_older_version_is_kept_row_by_row(nowhere: Place, tmp_path: Path) -> None:
+    old = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
+    for later in old.glob("versions/000[6-9]*"):
+        later.unlink()
+    migrate(nowhere.url, nowhere.password_file, migrations=old)
+    on_sqlite = nowhere.engine == "sqlite"
+    t0, t1 = (str(us) if on_sqlite else f"timestamptz 'epoch' + {us} * interval '1 microsecond'" for us in (T0, T0 + 1))
+    payload = "x'ff00'" if on_sqlite else "'\\xff00'"
+    row = f"'main', {{}}, {{}}, {t0}, 'a/topic', {payload}, 2, 'frame', 'why'"
+    columns = "link, arrived_at, digest, stored_at, topic, payload, payload_bytes, reason, error"
+    rows = [row.format(t0, 1), row.format(t0, 2), row.format(t1, 1)]
+    execute(nowhere, f"INSERT INTO quarantine ({columns}) VALUES ({'), ('.join(rows)})")
+    nowhere.migrate()
+    async with nowhere.writer() as writer, nowhere.reader() as reader:
+        await writer.store([], [rejection(1), rejection(1, arrived_at_us=T0 + 2 * SECOND)])
+        held = await reader.ask(quarantined)
+    assert [(one.id, one.arrived_at_us - T0, one.last_arrived_at_us - T0, one.times) for one in held] == [
+        (1, 0, 0, 1), (2, 0, 0, 1), (3, 1, 1, 1), (4, SECOND, 2 * SECOND, 2)
+    ]  # fmt: skip
+    assert [one.payload for one in held] == [b"\xff\0"] * 3 + [b"payload 1"]
 
 
 @pytest.mark.parametrize("backup", [True, False])

@@ -8,6 +8,7 @@ import pytest
 
 from groundstation.archive import queries
 from groundstation.archive.migrate import MIGRATIONS, migrate, newest_revision
+from groundstation.archive.rows import HOUR_US
 from groundstation.archive.space import space
 from groundstation.archive.writer import ArchiveUnavailableError
 from groundstation.telemetry.packet import Reason
@@ -60,6 +61,19 @@ async def test_what_a_station_heard_holds_its_quarantine_and_nobody_elses(place:
     assert [described(one) for one in cuhk] == [b"frame 2", b"of cuhk", b"frame 4"]
 
 
+async def test_a_message_that_came_before_a_stretch_and_in_it_is_heard_in_it(place: Place) -> None:
+    first = T0 // HOUR_US * HOUR_US
+    async with place.writer() as writer, place.reader() as reader:
+        await writer.store([], [rejection(1, arrived_at_us=first + second * SECOND) for second in (5, 100, 2000)])
+        heard = queries.heard
+        found = [
+            [one.arrived_at_us - first for one in await reader.ask(heard, "horyu-4", "hko", first + a, first + b)
+             if isinstance(one, queries.Quarantined)]
+            for a, b in ((0, 6 * SECOND), (1000 * SECOND, HOUR_US), (HOUR_US, 2 * HOUR_US))
+        ]  # fmt: skip
+    assert found == [[5 * SECOND], [2000 * SECOND], []]
+
+
 def described(one: queries.Heard | queries.Quarantined) -> bytes:
     return one.frame if isinstance(one, queries.Heard) else one.payload
 
@@ -72,7 +86,6 @@ async def test_counts_are_by_satellite_and_by_reason(place: Place) -> None:
             [rejection(1), rejection(2), rejection(3, reason=Reason.TIME)],
         )
         assert await reader.ask(queries.stored_counts) == {"horyu-4": 2, "aalto-1": 1}
-        assert await reader.ask(queries.quarantine_counts) == {"frame": 2, "time": 1}
 
 
 async def test_space_is_what_the_archive_takes(place: Place) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from groundstation.archive import queries
 from groundstation.archive.rows import PAYLOAD_MOST
+from groundstation.archive.tables import quarantine
 from groundstation.archive.writer import ArchiveUnavailableError
 from groundstation.telemetry.packet import Fate, Level, Message, Reason
 from tests.archive.places import SECOND, T0, Place, packet, rejection
@@ -80,19 +81,17 @@ async def test_a_rejection_is_kept_whole_and_once(place: Place) -> None:
     async with place.writer() as writer, place.reader() as reader:
         assert await writer.store([], [odd, rejection(2)]) == []
         assert await writer.store([], [odd]) == []  # the same call again, as after a lost answer
-        first, second = await reader.ask(queries.quarantined)
-        assert await reader.ask(queries.quarantine_counts) == {"frame": 2}
-        assert await reader.ask(queries.quarantined, after=first.id) == [second]
+        _, first = sorted(await reader.ask(queries.quarantined), key=lambda one: one.payload, reverse=True)
     assert (first.topic, first.error) == ("gs/\ufffd/\\ud800", "found \ufffd and \\udfff")
     assert (first.payload, first.payload_bytes) == (odd.payload, 256)
     assert (first.link, first.arrived_at_us, first.reason) == ("main", odd.arrived_at_us, "frame")
 
 
-async def test_equal_rejections_of_one_microsecond_are_all_kept(place: Place) -> None:
+async def test_equal_rejections_of_one_microsecond_are_all_counted(place: Place) -> None:
     async with place.writer() as writer:
         await writer.store([], [rejection(1)] * 3)
         await writer.store([], [rejection(1)] * 3)
-    assert place.count("quarantine") == 3
+    assert place.rows("SELECT times FROM quarantine") == [(3,)]
 
 
 async def test_of_a_huge_payload_the_beginning_and_the_length_are_kept(place: Place) -> None:
@@ -121,7 +120,7 @@ async def test_what_the_database_refuses_goes_to_quarantine_alone(place: Place, 
     given[4] = packet(4, **change, message=message)
     async with place.writer() as writer, place.reader() as reader:
         fates = await writer.store(given, [rejection()])
-        _, held = await reader.ask(queries.quarantined)
+        (held,) = await reader.ask(queries.quarantined, quarantine.c.reason == "unstorable")
         again = await writer.store(given, [rejection()])
         assert (writer.up, writer.errors, writer.commits) == (True, 0, 2)
     assert fates == [STORED] * 4 + [QUARANTINED] + [STORED] * 4

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 from pathlib import Path
 
 import msgpack
@@ -122,6 +123,23 @@ def test_a_message_is_listed_shown_and_exported_whole(
     assert base64.b64decode(listed["payload"]) == b"\x1b[31m[bold]red"
     assert main(["quarantine", "export", str(tmp_path / "held.jsonl"), *config]) == 1
     assert main(["quarantine", "show", "99", *config]) == 2
+
+
+def test_what_came_often_is_one_line_with_its_count(
+    config_file: Path, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hold(place, *[b"the same"] * 70, b"another", reason=Reason.ENVELOPE)  # one a second: within two hours at most
+    config = ["--config", str(config_file)]
+    assert main(["quarantine", "list", *config]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^[23] messages in quarantine, which came 71 times", said)
+    assert main(["quarantine", "list", "--format", "json", *config]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert sum(one["times"] for one in listed) == 71
+    often = max(listed, key=lambda one: one["times"])
+    assert often["last_arrived_at"] > often["arrived_at"]
+    assert main(["quarantine", "show", str(often["number"]), *config]) == 0
+    assert f", {often['times']} times until {often['last_arrived_at']}" in capsys.readouterr().out
 
 
 def test_a_corrected_definition_makes_packets_of_what_was_held(

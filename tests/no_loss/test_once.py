@@ -11,6 +11,7 @@ from groundstation.link.settings import LinkSettings
 from groundstation.telemetry.envelope import telemetry_topic
 from tests.archive.places import T0
 from tests.no_loss.ground import TOPIC, Ground, eventually, numbered
+from tests.no_loss.hold import held
 from tests.no_loss.witness import witnessed
 
 SEED = 20261125
@@ -111,3 +112,37 @@ async def test_a_dump_that_repeats_last_week_adds_what_was_missed_and_nothing_el
     kinds = dict(ground.place.rows("SELECT kind, count(*) FROM packet GROUP BY kind"))
     assert kinds == {"realtime": 1400, "dump": len(missed)}
     assert newest(ground) == 1499
+
+
+async def test_what_is_in_quarantine_and_comes_again_is_counted_and_not_kept_twice(ground: Ground) -> None:
+    """The commit succeeds and its acknowledgement is lost: broker and daemon are killed between the two."""
+    ground.daemon.start().wait_until_ready()
+    async with Publisher(LinkSettings(name="test", port=ground.broker.port, client_id="test-publisher")) as publisher:
+        with held(ground.place):
+            await publisher.publish_all([numbered(0), Outgoing(TOPIC, b"no envelope")])
+            await eventually(ground.has_something_in_flight, "nothing came")
+            ground.broker.save()
+            await eventually(lambda: has_saved(ground), "the broker does not save")
+            ground.broker.freeze()
+        await eventually(lambda: is_held_back(ground, 1), "it does not come into quarantine")
+        ground.broker.kill9()
+        ground.daemon.kill9()
+    ground.broker.start()
+    async with witnessed(ground, SEED):
+        ground.daemon.start()
+        await eventually(lambda: is_held_back(ground, 2), "it does not come again")
+        await eventually(ground.is_idle, "it does not come to rest")
+    rows = ground.place.rows("SELECT hour, payload, reason FROM quarantine")
+    assert len(rows) == len({hour for hour, *_ in rows})  # one, unless just now an hour struck
+    assert {(bytes(payload), reason) for _, payload, reason in rows} == {(b"no envelope", "envelope")}
+    link = await ground.link()
+    assert link is not None
+    assert link["quarantined"] == 1
+
+
+async def has_saved(ground: Ground) -> bool:
+    return (ground.broker.directory / "mosquitto.db").exists()  # for the first time, and whole once it has this name
+
+
+async def is_held_back(ground: Ground, times: int) -> bool:
+    return await asyncio.to_thread(ground.place.rows, "SELECT sum(times) FROM quarantine") == [(times,)]

@@ -54,6 +54,12 @@ levels = { SAFE = "critical" }
 """
 
 
+KEPT = (
+    "id", "link", "topic", "payload", "payload_bytes", "arrived_at", "last_arrived_at", "times", "stored_at", "reason",
+    "error",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Archive:
     url: str
@@ -89,9 +95,8 @@ def heard_in(archive: Archive) -> Iterator[Heard]:
 
 
 def quarantined_in(archive: Archive) -> list[Quarantined]:
-    fields = ("id", "link", "topic", "payload", "payload_bytes", "arrived_at", "stored_at", "reason", "error")
     rows = sorted(archive.read("quarantine"), key=lambda row: int(row["arrived_at"]))
-    return [Quarantined(*(row[field] for field in fields)) for row in rows]
+    return [Quarantined(**{f"{name}_us" if name.endswith("_at") else name: row[name] for name in KEPT}) for row in rows]
 
 
 def told(archive: Archive) -> dict[str, list[dict[str, Any]]]:
@@ -281,7 +286,9 @@ def a_hearing(at_us: int, frame: bytes) -> Heard:
 
 def test_packets_and_rejections_are_merged_by_time() -> None:
     hearings = [a_hearing(AOS_US + at, b"\x80") for at in (0, 20, 40)]
-    refused = [Quarantined(1, "mqtt", "t", b"", 0, AOS_US + at, AOS_US, "topic", "") for at in (10, 20, 30)]
+    refused = [
+        Quarantined(1, "mqtt", "t", b"", 0, AOS_US + at, AOS_US + at, 1, AOS_US, "topic", "") for at in (10, 20, 30)
+    ]
     again = messages_again(hearings, refused, "gs/v1")
     assert [m.arrived_at_us - AOS_US for m in again] == [0, 10, 20, 20, 30, 40]
 
