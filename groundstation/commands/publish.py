@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from groundstation.commands.flags import config_path
+from groundstation.commands.logs import log_to_stderr
 from groundstation.commands.outcome import report_failures
 from groundstation.config import Config, ConfigError, load_config
 from groundstation.link.modem import READERS, publish_frames
@@ -14,6 +15,7 @@ from groundstation.link.modem import READERS, publish_frames
 
 def command(options: argparse.Namespace) -> int:
     config = load_config(config_path(options))
+    log_to_stderr("warning")
 
     def send() -> None:
         count = publish(
@@ -44,4 +46,4 @@ def publish(config: Config, file: str, station: str, satellite: str, *, form: st
         raise ConfigError(faults)
     with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as frames:
         heard = READERS[form](frames, "standard input" if file == "-" else file)
-        return asyncio.run(publish_frames(config.settings.links[0], station, satellite, heard, rate_hz))
+        return asyncio.run(publish_frames(config.settings.links[0], station, satellite, heard, rate_hz=rate_hz))

@@ -10,8 +10,11 @@ kiss     frames between C0 bytes, DB DC for C0 and DB DD for DB; data frames (co
 
 import asyncio
 import json
+import logging
+import math
 import time
 import uuid
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -19,14 +22,19 @@ from typing import Any, BinaryIO
 import msgpack
 import msgspec
 
-from groundstation.link.publisher import Outgoing, Publisher
+from groundstation.link.connection import LinkError
+from groundstation.link.publisher import IN_FLIGHT, Outgoing, Publisher
 from groundstation.link.settings import LinkSettings
 from groundstation.telemetry.envelope import EnvelopeError, seal, telemetry_topic
 from groundstation.telemetry.packet import Value
 
+log = logging.getLogger(__name__)
+
 FEND, FESC = b"\xc0", b"\xdb"
 CHUNK_BYTES = 1 << 16
 FRAME_MOST = 64 * 1024  # bytes; the envelope's own limit, here so that a file of anything ends early
+PATIENCE_S = 300.0  # with a broker that is away: its machine may start anew
+RETRY_S = 1.0
 
 
 class ModemError(ValueError):
@@ -62,13 +70,15 @@ def from_map(where: str, content: dict[str, Any]) -> Heard:
         except (ValueError, OverflowError) as error:
             raise ModemError(f"{where}: cannot be msgpack: {error}") from None
     received_at, link = content.get("received_at"), content.get("link", {})
-    if received_at is not None and not (isinstance(received_at, int | float) and 0 <= received_at < 7_258_118_400):
+    if received_at is not None and not (type(received_at) in (int, float) and 0 <= received_at < 7_258_118_400):
         raise ModemError(f"{where}: received_at: found {received_at!r}, expected seconds since 1970")
+    if not isinstance(content["frame"], str):
+        raise ModemError(f"{where}: frame: found {content['frame']!r}, expected hexadecimal bytes")
     if not isinstance(link, dict):
         raise ModemError(f"{where}: link: found {link!r}, expected a map")
     return Heard(
         where,
-        from_hex(where, str(content["frame"])),
+        from_hex(where, content["frame"]),
         None if received_at is None else round(received_at * 1e6),
         str(content.get("kind", "realtime")),
         link,
@@ -132,33 +142,79 @@ def unescaped(frame: bytes) -> bytes:
 
 
 async def publish_frames(
-    settings: LinkSettings, station: str, satellite: str, heard: Iterator[Heard], rate_hz: float | None = None
+    settings: LinkSettings,
+    station: str,
+    satellite: str,
+    heard: Iterator[Heard],
+    *,
+    rate_hz: float | None = None,
+    patience_s: float = PATIENCE_S,
 ) -> int:
     """Publish every frame in its envelope, many in flight, and return their number once the broker has them all.
 
-    Not faster than `rate_hz`, where given. Raises ModemError at the first input that is no frame, after publishing
-    those before it, and LinkError.
+    Not faster than `rate_hz`, where given. A connection that is lost is made again, for `patience_s` at most, and what
+    may not have arrived is sent again: a live pipe is read once. Raises ModemError at the first input that is no frame,
+    after publishing those before it, and LinkError.
     """
+    address = f"{settings.host}:{settings.port}"
     own = msgspec.structs.replace(settings, client_id=f"publish-{uuid.uuid4().hex[:12]}")
-    topic = telemetry_topic(settings.topic_prefix, station, satellite)
-    wrong: list[ModemError] = []
-
-    async def outgoing() -> AsyncIterator[Outgoing]:
-        began, count = time.monotonic(), 0
+    frames = Frames(telemetry_topic(settings.topic_prefix, station, satellite), heard, rate_hz)
+    deadline = time.monotonic()  # who was never connected is not tried again
+    while True:
         try:
-            while (each := await asyncio.to_thread(next, heard, None)) is not None:
-                if rate_hz is not None and (wait_s := began + count / rate_hz - time.monotonic()) > 0:
-                    await asyncio.sleep(wait_s)
-                yield Outgoing(topic, sealed(each))
-                count += 1
-        except ModemError as error:
-            wrong.append(error)  # raised below, once what came before it has arrived
+            async with Publisher(own) as publisher:
+                deadline = math.inf
+                await publisher.publish_all(frames.outgoing())
+            break
+        except LinkError as error:
+            if deadline == math.inf:
+                deadline = time.monotonic() + patience_s
+                log.warning("lost %s, trying again: %s", address, error)
+            if time.monotonic() >= deadline:
+                text = str(error) if str(error).startswith(address) else f"{address}: {error}"
+                raise LinkError(error.trouble, text + frames.doubt()) from error
+            await asyncio.sleep(RETRY_S)
+    if frames.wrong is not None:
+        raise frames.wrong
+    return frames.count
 
-    async with Publisher(own) as publisher:
-        count = await publisher.publish_all(outgoing())
-    if wrong:
-        raise wrong[0]
-    return count
+
+class Frames:
+    """What is to be published; it remembers the last messages, which a lost connection leaves in doubt."""
+
+    def __init__(self, topic: str, heard: Iterator[Heard], rate_hz: float | None) -> None:
+        self.count = 0
+        self.wrong: ModemError | None = None  # why reading ended early
+        self._topic = topic
+        self._heard = heard
+        self._rate_hz = rate_hz
+        self._began = time.monotonic()
+        self._recent: deque[Outgoing] = deque(maxlen=IN_FLIGHT + 1)  # and the one whose sending failed
+
+    async def outgoing(self) -> AsyncIterator[Outgoing]:
+        """Yield what is in doubt once more, then what comes."""
+        for message in tuple(self._recent):
+            yield message
+        while self.wrong is None and (coming := await self._next()) is not None:
+            yield coming
+
+    async def _next(self) -> Outgoing | None:
+        try:
+            each = await asyncio.to_thread(next, self._heard, None)
+            message = None if each is None else Outgoing(self._topic, sealed(each))
+        except ModemError as error:
+            self.wrong = error  # raised once what came before it has arrived
+            return None
+        if message is not None:
+            self._recent.append(message)
+            if self._rate_hz is not None:
+                await asyncio.sleep(max(0.0, self._began + self.count / self._rate_hz - time.monotonic()))
+            self.count += 1
+        return message
+
+    def doubt(self) -> str:
+        """Say what a lost connection may have cost; who sends all again loses and doubles nothing."""
+        return f"; the last {len(self._recent)} of {self.count} frames may not have arrived" if self.count else ""
 
 
 def sealed(heard: Heard) -> bytes:

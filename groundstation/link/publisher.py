@@ -1,6 +1,7 @@
 """Puts messages on a broker, many in flight: for the simulator, for replay, and for a station's own scripts."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
@@ -65,6 +66,10 @@ class Publisher:
         except aiomqtt.MqttError as lost:
             if kind is None:
                 raise trouble_of(lost) from lost
+        finally:
+            # Else asyncio tells, on the terminal, of aiomqtt's exception that nobody has looked at.
+            with contextlib.suppress(aiomqtt.MqttError):
+                await anext(self._client.messages)
 
     async def publish(self, topic: str, payload: bytes, qos: int = 1, retain: bool = False) -> None:
         """Return once the broker has taken the message; at QoS 0, once it is on its way."""
@@ -104,6 +109,8 @@ class Publisher:
         if self._watching is None or self._watching.done():
             raise LinkError(Trouble.NETWORK, "the connection was lost")
         info = self._paho.publish(message.topic, message.payload, message.qos, message.retain)
+        if info.rc == paho.MQTT_ERR_NO_CONN:
+            raise LinkError(Trouble.NETWORK, "the connection was lost")
         if info.rc != paho.MQTT_ERR_SUCCESS:
             raise LinkError(Trouble.NETWORK, paho.error_string(info.rc).lower())
         self._unconfirmed[info.mid] = confirmation

@@ -1,17 +1,19 @@
 import asyncio
 import io
 import os
+import re
 import time
 from pathlib import Path
 
 import msgpack
 import pytest
 
+from groundstation.link.connection import LinkError
 from groundstation.link.modem import READERS, Heard, ModemError, publish_frames
 from groundstation.link.mqtt import connect_mqtt_5
 from groundstation.telemetry.envelope import open_envelope
-from tests.parts.mosquitto import Mosquitto
-from tests.parts.receiver import TOPIC, link_settings, receiving_politely
+from tests.parts.mosquitto import Mosquitto, free_port
+from tests.parts.receiver import TOPIC, link_settings, receiving, receiving_politely
 
 
 def read(kind: str, content: bytes) -> list[Heard]:
@@ -48,6 +50,8 @@ WRONG = {
     ("jsonl", b"[1]"): "in:1: found b'[1]', expected a map",
     ("jsonl", b'{"frame": "xyz"}'): "in:1: found 'xyz', expected hexadecimal bytes",
     ("jsonl", b'{"frame": "00", "received_at": "now"}'): "in:1: received_at: found 'now', expected seconds since 1970",
+    ("jsonl", b'{"frame": 12}'): "in:1: frame: found 12, expected hexadecimal bytes",
+    ("jsonl", b'{"frame": "00", "received_at": true}'): "in:1: received_at: found True, expected seconds since 1970",
     ("jsonl", b'{"frame": "00", "link": 3}'): "in:1: link: found 3, expected a map",
     ("jsonl", b'{"n": 99999999999999999999999}'): "in:1: cannot be msgpack",
     ("hex", b"00\nno"): "in:2: found 'no', expected hexadecimal bytes",
@@ -110,3 +114,47 @@ async def test_a_live_pipe_is_published_as_it_comes(mosquitto: Mosquitto, tmp_pa
             assert open_envelope(message.payload).frame == b"first"
         assert await sending == 1
         reading.close()
+
+
+async def test_a_broker_that_restarts_meanwhile_costs_no_frame(mosquitto: Mosquitto) -> None:
+    settings = link_settings(mosquitto.port)
+    frames = READERS["hex"](io.BytesIO(b"".join(b"%06x\n" % number for number in range(2000))), "in")
+    async with receiving(settings, connect_mqtt_5) as receiver:
+        sending = asyncio.create_task(publish_frames(settings, "hko", "try-sat", frames, rate_hz=1000))
+        taken: list[bytes] = []
+        while len(set(taken)) < 2000:
+            messages = await receiver.take(1)
+            taken += [open_envelope(message.payload).frame for message in messages]
+            for message in messages:
+                message.acknowledge()
+            if len(taken) in (300, 900):
+                await asyncio.to_thread(mosquitto.restart)
+        assert await sending == 2000
+    assert set(taken) == {number.to_bytes(3, "big") for number in range(2000)}
+
+
+async def test_a_broker_that_does_not_come_back_is_named_with_what_is_in_doubt(
+    mosquitto: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = link_settings(mosquitto.port)
+    frames = READERS["hex"](io.BytesIO(b"00\n" * 10_000), "in")
+    sending = asyncio.create_task(publish_frames(settings, "hko", "try-sat", frames, rate_hz=100, patience_s=1.5))
+    await asyncio.sleep(0.5)
+    mosquitto.kill9()
+    with pytest.raises(LinkError) as raised:
+        await sending
+    found = re.fullmatch(
+        rf"127\.0\.0\.1:{mosquitto.port}: connection refused; the last (\d+) of \1 frames may not have arrived",
+        str(raised.value),
+    )
+    assert found is not None, str(raised.value)
+    assert int(found[1]) >= 10
+    assert len(caplog.records) == 1
+    assert f"lost 127.0.0.1:{mosquitto.port}, trying again" in caplog.text
+
+
+async def test_a_broker_that_was_never_there_is_not_waited_for() -> None:
+    began = time.monotonic()
+    with pytest.raises(LinkError, match=r"^127\.0\.0\.1:\d+: connection refused$"):
+        await publish_frames(link_settings(free_port()), "hko", "try-sat", READERS["hex"](io.BytesIO(b"00\n"), "in"))
+    assert time.monotonic() - began < 10

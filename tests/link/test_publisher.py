@@ -1,7 +1,9 @@
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from paho.mqtt import client as paho
 
 from groundstation.link.connection import LinkError
 from groundstation.link.mqtt import connect_mqtt_5
@@ -65,6 +67,18 @@ async def test_a_lost_connection_is_raised_to_whoever_waits(mosquitto: Mosquitto
             await waiting
         with pytest.raises(LinkError, match="the connection was lost"):
             await publisher.publish(TOPIC, b"too late")
+
+
+async def test_a_connection_that_is_lost_unnoticed_leaves_nothing_for_asyncio_to_complain_of(
+    mosquitto: Mosquitto,
+) -> None:
+    async with Publisher(link_settings(mosquitto.port, client_id="publisher")) as publisher:
+        mosquitto.kill9()
+        while publisher._paho.loop_read() == paho.MQTT_ERR_SUCCESS:  # without a turn for those who watch the connection
+            pass
+        lost: Any = publisher._client._disconnected
+        assert lost._log_traceback  # as asyncio would say: nobody has looked at it
+    assert not lost._log_traceback
 
 
 async def test_nobody_listening_is_a_clear_error() -> None:
