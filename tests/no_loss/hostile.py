@@ -1,8 +1,9 @@
-"""Messages that must go to quarantine, each made so that its reason is known beforehand and not by asking our decoder.
+"""Messages that must go to quarantine, and odd ones that must not, made so that it is known without our decoder.
 
 The corpus is that of tests.telemetry.hostile; the rest is hypothesis's.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,10 +14,11 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from groundstation.link.publisher import Outgoing
-from groundstation.telemetry.envelope import PAYLOAD_MOST
+from groundstation.telemetry.envelope import PAYLOAD_MOST, timestamp
 from groundstation.telemetry.packet import Reason
+from tests.archive.places import T0
 from tests.no_loss.ground import TOPIC
-from tests.telemetry.hostile import NOT_A_VALUE, NOT_AN_ENVELOPE, OVERSIZE
+from tests.telemetry.hostile import NOT_A_VALUE, NOT_AN_ENVELOPE, OVERSIZE, packed, with_pairs
 
 BROKER_TAKES = 1 << 20  # bytes: a longer message is never sent to us, we have said so in CONNECT
 AT_ONCE = 5
@@ -50,6 +52,42 @@ values = st.recursive(
 levels = st.text(
     st.characters(categories=("L", "N", "P", "S"), exclude_characters="/+#"), min_size=1, max_size=40
 ).filter(lambda level: level not in {"hko", "cuhk", "one-sat"})
+
+
+NO_NUMBER = [
+    *map(packed, (math.nan, math.inf, -math.inf, "a\0b", b"\xff", None, [[[1]]], {"a": {}})),
+    b"\xa2\xff\xfe",  # text that is no UTF-8
+    b"\xa3\xed\xa0\x80",  # a surrogate
+    packed(msgpack.ExtType(5, b"abc")),
+]
+ODD = [*NO_NUMBER, packed(2**64 - 1)]  # which our calibrator makes a float of
+
+
+def odd(number: int) -> Outgoing:
+    """Return good packet `number` with something odd in it, which costs a value at most: every other time that one."""
+    made, turn = number % 4, number // 4
+    voltage, other = (packed("battery_voltage"), packed(7500)), (packed("other"), ODD[turn % len(ODD)])
+    data = {
+        0: (voltage[0], NO_NUMBER[turn % len(NO_NUMBER)]),
+        1: (*voltage, *other, packed(b"bytes"), other[1]),
+        2: (*voltage, *voltage),
+        3: voltage,
+    }[made]
+    generated_at = packed(timestamp(T0 + number * 1000))
+    frame = with_pairs(
+        *(
+            packed("p"),
+            packed(1),
+            packed("n"),
+            packed(number),
+            packed("t"),
+            generated_at,
+            packed("d"),
+            with_pairs(*data),
+        )
+    )
+    beside = (packed("link"), with_pairs(*other), *other) if made == 3 else ()
+    return Outgoing(TOPIC, with_pairs(packed("v"), packed(1), packed("frame"), packed(frame), *beside))
 
 
 def other_than(*types: type) -> st.SearchStrategy[Any]:

@@ -8,11 +8,12 @@ import pytest
 from groundstation.link.publisher import Outgoing, Publisher
 from groundstation.link.settings import LinkSettings
 from tests.no_loss.ground import Ground, eventually, numbered
-from tests.no_loss.hostile import Hostile, made
+from tests.no_loss.hostile import Hostile, made, odd
 from tests.no_loss.witness import witnessed
 
 SEED = 20261124
 GOOD_SHARE = 5  # one good message for so many hostile ones
+ODD_SHARE = 3  # one good message of so many is not odd
 GROWTH_MOST_MB = 12  # from the first round's end to the last's: less than 200 bytes for each hostile message of soak
 OF_THE_SKY = ("groundstation_contact", "groundstation_pass_")
 
@@ -41,7 +42,8 @@ async def test_hostile_messages_cost_no_good_one_and_leave_no_trace(
     async with witnessed(ground, SEED) as witness:
         for place, seed in enumerate(seeds):
             bad = made(each, seed)
-            expected = [numbered(number) for number in range(good, good + each // GOOD_SHARE)]
+            numbers = range(good, good + each // GOOD_SHARE)
+            expected = [odd(number) if number % ODD_SHARE else numbered(number) for number in numbers]
             good += len(expected)
             hostile += bad
             await publish(ground, [*(one.outgoing() for one in bad), *expected], SEED + place)
@@ -50,6 +52,8 @@ async def test_hostile_messages_cost_no_good_one_and_leave_no_trace(
             check_quarantine(ground, hostile)
             resident_mb.append(ground.resident_mb())
     assert ground.sequences() == list(range(good))
+    costly = sum(number % ODD_SHARE > 0 and number % 2 == 0 for number in range(good))
+    assert ground.place.rows("SELECT count(*) FROM packet WHERE faults IS NOT NULL") == [(costly,)]
     check_counts(ground, good, len(seeds) * each)
     assert series_of(ground) == series
     assert resident_mb[-1] - resident_mb[0] < GROWTH_MOST_MB, resident_mb

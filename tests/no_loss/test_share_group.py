@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import http.client
+import random
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +15,13 @@ from tests.archive.places import Place
 from tests.no_loss.feed import Feed
 from tests.no_loss.ground import COUNTING, eventually
 from tests.parts.config_files import DEFINITION, SETTINGS, write_files
-from tests.parts.daemon_process import DaemonProcess
+from tests.parts.daemon_process import STARTED, DaemonProcess
 from tests.parts.mosquitto import Mosquitto
 from tests.parts.postgresql import PostgreSQL
 
 PACKETS = 3000
 PER_SECOND = 500
+SEED = 20261126
 
 
 @pytest.fixture
@@ -56,6 +60,23 @@ def daemons(directory: Path, broker: Mosquitto, place: Place, *names: str) -> It
                 daemon.kill9()
 
 
+async def watch(*members: DaemonProcess) -> Counter[str]:
+    """Hold every daemon to the conservation equation at random moments and count the looks; a dead one has none."""
+    chance, looks = random.Random(SEED), Counter[str]()
+    with contextlib.suppress(asyncio.CancelledError):
+        while True:
+            await asyncio.sleep(chance.uniform(0, 0.2))
+            for daemon in members:
+                if daemon.process is None or daemon.process.poll() is not None or not STARTED.search(daemon.text()):
+                    continue
+                with contextlib.suppress(OSError, http.client.HTTPException):  # killed in the middle
+                    link = await asyncio.to_thread(link_of, daemon)
+                    settled = link["stored"] + link["duplicate"] + link["quarantined"]
+                    assert link["received"] == settled + link["in_flight"], (daemon.path, link)
+                    looks[daemon.path.parent.name] += 1
+    return looks
+
+
 def link_of(daemon: DaemonProcess) -> dict[str, Any]:
     [link] = daemon.get("/api/status")[1]["links"]
     return dict(link)
@@ -83,6 +104,7 @@ async def test_one_of_three_is_killed_and_one_is_added_and_every_packet_is_store
             await asyncio.to_thread(daemon.wait_until_ready)
         feed = Feed(broker.port, PER_SECOND)
         feeding = asyncio.create_task(feed.run(), name="feed")
+        watching = asyncio.create_task(watch(one, two, three, four), name="watch")
         await eventually(lambda: all_at_work(one, two, three), "not everybody gets a share")
         await asyncio.to_thread(two.kill9)
         await asyncio.to_thread(four.start().wait_until_ready)
@@ -99,6 +121,10 @@ async def test_one_of_three_is_killed_and_one_is_added_and_every_packet_is_store
         await eventually(lambda: has_stored(place, feed.confirmed), "packets are missing")
         await eventually(lambda: all_idle(one, two, three, four), "they do not come to rest")
         assert (await links(two))[0]["stored"] > 0
+        watching.cancel()
+        looks = await watching
+        assert len(looks) == 4, looks
+        assert looks.total() >= 40, looks
 
         assert sequences(place) == list(range(feed.confirmed))
         assert await asyncio.to_thread(place.count, "quarantine") == 0
