@@ -4,7 +4,8 @@ import asyncio
 import logging
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import aiomqtt
@@ -192,6 +193,30 @@ async def test_a_port_where_nobody_listens_is_said_once_and_tried_again(
         assert await failed(receiver) == "network: connection refused"
         await eventually(lambda: receiver.source.failures["network"] == 2)
     assert len(caplog.records) == 1
+
+
+async def test_attempts_come_ever_more_seldom_and_not_at_fixed_times(engine: Connect) -> None:
+    clock = asyncio.get_running_loop().time
+    attempts: list[list[float]] = [[], []]
+
+    def refusing(attempt: list[float]) -> Callable[[Client], Awaitable[None]]:
+        async def refuse(_: Client) -> None:
+            attempt.append(clock())
+
+        return refuse
+
+    async with (
+        scripted_broker(refusing(attempts[0])) as one,
+        scripted_broker(refusing(attempts[1])) as other,
+        receiving(link_settings(one, client_id="a"), engine, subscribed=False),
+        receiving(link_settings(other, client_id="b"), engine, subscribed=False),
+    ):
+        await eventually(lambda: min(map(len, attempts)) >= 5)
+    waits = [[later - earlier for earlier, later in pairwise(times)][:4] for times in attempts]
+    for wait in waits:
+        for least, waited in zip((0.125, 0.25, 0.5, 1.0), wait, strict=True):
+            assert least <= waited < 2 * least + 1  # on a busy machine
+    assert max(abs(a - b) for a, b in zip(*waits, strict=True)) > 0.01
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b"])

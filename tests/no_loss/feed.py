@@ -8,7 +8,7 @@ from groundstation.link.publisher import Publisher
 from groundstation.link.settings import LinkSettings
 from tests.no_loss.ground import numbered
 
-AT_ONCE = 50
+AT_ONCE_LEAST, AT_ONCE_MOST = 50, 1000
 
 
 class Feed:
@@ -28,13 +28,14 @@ class Feed:
             try:
                 async with Publisher(self._settings) as publisher:
                     while not self.enough.is_set():
-                        await self._publish_some(publisher)
+                        due = round((time.monotonic() - began) * self._per_second)
+                        await self._publish_some(publisher, due - self.confirmed)
                         await asyncio.sleep(max(0.0, began + self.confirmed / self._per_second - time.monotonic()))
             except LinkError:
                 self.outages += 1
                 await asyncio.sleep(0.05)
 
-    async def _publish_some(self, publisher: Publisher) -> None:
-        some = range(self.confirmed, self.confirmed + AT_ONCE)
+    async def _publish_some(self, publisher: Publisher, count: int) -> None:
+        some = range(self.confirmed, self.confirmed + min(max(count, AT_ONCE_LEAST), AT_ONCE_MOST))
         await publisher.publish_all([numbered(number) for number in some])
         self.confirmed = some.stop

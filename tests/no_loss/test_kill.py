@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 
 import pytest
 
@@ -47,13 +48,14 @@ async def kill_at_random(ground: Ground, chance: random.Random, kills: int) -> N
 async def prove(ground: Ground, kills: int, seed: int) -> None:
     print(f"seed {seed}")
     ground.daemon.start().wait_until_ready()
-    feed = Feed(ground.broker.port, PER_SECOND)
+    feed, began = Feed(ground.broker.port, PER_SECOND), time.monotonic()
     feeding = asyncio.create_task(feed.run(), name="feed")
     async with witnessed(ground, seed) as witness:
         await kill_at_random(ground, random.Random(seed), kills)
         await eventually(ground.is_at_work, "the daemon does nothing")
         feed.enough.set()
         await feeding
+        fed_s = time.monotonic() - began
         await eventually(lambda: ground.has_stored(feed.confirmed), "packets are missing")
         await eventually(ground.is_idle, "it does not come to rest")
     assert ground.sequences() == list(range(feed.confirmed))
@@ -63,6 +65,7 @@ async def prove(ground: Ground, kills: int, seed: int) -> None:
     # And it was a trial: the broker went away, the daemon had much in hand, and somebody was looking.
     assert feed.outages >= kills // 3
     assert feed.confirmed >= PER_SECOND * kills // 2
+    assert feed.confirmed >= 0.8 * PER_SECOND * fed_s, f"{feed.confirmed / fed_s:.0f} packets/s"
     assert witness.most_in_flight > 0
     assert witness.looks >= 2 * kills
 
