@@ -1,4 +1,4 @@
-"""How times, margins, azimuths and frequencies are written, for people and programs."""
+"""How times, margins, azimuths, frequencies and others' text are written, for people and programs."""
 
 import math
 from datetime import datetime
@@ -7,7 +7,8 @@ MARGINS = ((1, "s"), (60, "min"), (3600, "h"), (86400, "d"))
 
 
 def iso(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """Return a moment in UTC; strftime would take six times as long, which a million rows of telemetry feel."""
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def margin(seconds: float | None) -> str:
@@ -26,3 +27,8 @@ def degrees(azimuth_deg: float | None) -> str:
 def megahertz(frequency_hz: float) -> str:
     """Return 437.5 MHz, with as many digits as there are."""
     return f"{frequency_hz / 1e6:.6f}".rstrip("0").rstrip(".") + " MHz"
+
+
+def printable(text: str) -> str:
+    """Return `text` without what would move a terminal's cursor."""
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else "\ufffd" for sign in text)

@@ -10,22 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from groundstation.commands.passes_view import as_table
+from groundstation.commands.terminal import LEVEL_STYLES
 from groundstation.daemon import Daemon
 from groundstation.monitor.health import Health, LinkHealth
 from groundstation.orbit.passes import Pass
 from groundstation.tally import Latest
 from groundstation.telemetry.definition import Definition
-from groundstation.telemetry.packet import Level
 from groundstation.watch import clock
 
-STYLES = {
-    Level.IN_LIMITS: "green",
-    Level.WATCH: "cyan",
-    Level.WARNING: "yellow",
-    Level.DISTRESS: "magenta",
-    Level.CRITICAL: "red",
-    Level.SEVERE: "bold red",
-}
 PASSES_SHOWN = 8
 VALUES_IN_LINE = 4
 FIXED_LINES = 13  # of the screen, beside the passes and the values
@@ -126,7 +118,7 @@ def values_table(latest: Mapping[str, Latest], definition: Definition) -> Text |
     units = {p.name: p.unit or "" for packet in definition.packets for p in packet.parameters}
     grid = Table.grid(padding=(0, 2))
     cells = [
-        (name, Text(f"{shown(entry)} {units.get(name, '')}", style=STYLES[entry.level]), level_of(entry))
+        (name, Text(f"{shown(entry)} {units.get(name, '')}", style=LEVEL_STYLES[entry.level]), level_of(entry))
         for name, entry in latest.items()
     ]
     half = (len(cells) + 1) // 2

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from groundstation.archive.queries import Quarantined
 from groundstation.commands.quarantine_reprocess import Reprocessed
-from groundstation.figures import iso
+from groundstation.figures import iso, printable
 from groundstation.telemetry.moments import moment_of
 from groundstation.telemetry.packet import Reason
 
@@ -87,11 +87,6 @@ def hex_dump(payload: bytes) -> list[str]:
         text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in part)
         lines.append(f"{start:08x}  {part.hex(' '):<{3 * BYTES_A_LINE}} {text}")
     return lines
-
-
-def printable(text: str) -> str:
-    """Return `text` without what would move a terminal's cursor."""
-    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
 
 
 def result_lines(result: Reprocessed, *, dry_run: bool) -> list[str]:

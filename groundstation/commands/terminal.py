@@ -5,7 +5,17 @@ import sys
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+from groundstation.telemetry.packet import Level
+
 PIPED_WIDTH = 120
+LEVEL_STYLES = {
+    Level.IN_LIMITS: "green",
+    Level.WATCH: "cyan",
+    Level.WARNING: "yellow",
+    Level.DISTRESS: "magenta",
+    Level.CRITICAL: "red",
+    Level.SEVERE: "bold red",
+}
 
 
 def console() -> Console:
@@ -20,7 +30,13 @@ def working(what: str) -> Progress:
     return bar
 
 
-def progress() -> Progress:
+def progress(*, streaming: bool = False) -> Progress:
+    """Return what shows on a terminal how far something is; `streaming` where output goes on meanwhile.
+
+    It then shows nothing where the output comes to the terminal too, which tells as much.
+    """
     out = Console(stderr=True)
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=out, transient=True, disable=not sys.stderr.isatty())
+    quiet = not sys.stderr.isatty() or (streaming and sys.stdout.isatty())
+    # rich would take what is printed meanwhile for the terminal, and not for the file where it should go.
+    return Progress(*columns, console=out, transient=True, disable=quiet, redirect_stdout=not streaming)

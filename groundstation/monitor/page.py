@@ -5,7 +5,7 @@ from html import escape
 from math import ceil
 
 from groundstation.monitor.health import Health, SatelliteHealth, StationHealth
-from groundstation.telemetry.moments import moment_of
+from groundstation.telemetry.moments import duration, moment_of
 
 REFRESH_S = 5
 OLD_US = 14 * 86_400 * 1_000_000  # what SGP4 is good for, and from which ElementsExpired fires
@@ -244,17 +244,6 @@ def clock(moment_us: int, *, with_date: bool = False) -> str:
 
 def ago(moment_us: int | None, now_us: int) -> str:
     return "never" if moment_us is None else f"{duration(now_us - moment_us)} ago"
-
-
-def duration(length_us: int) -> str:
-    """Return a length of time in its two largest units, as a person would say it."""
-    total = max(0, length_us) // 1_000_000
-    days, hours, minutes, s = total // 86400, total // 3600 % 24, total // 60 % 60, total % 60
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {s:02} s" if minutes else f"{s} s"
 
 
 def size(number_of_bytes: float) -> str:
