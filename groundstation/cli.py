@@ -139,7 +139,18 @@ def pass_commands(add: Add) -> None:
 
 
 def archive_commands(add: Add) -> None:
-    """Add what is done to the archive by hand: db, quarantine."""
+    """Add what is asked of the archive or done to it by hand: telemetry, db, quarantine."""
+    telemetry = add("telemetry", "show what the archive has of a satellite: latest values, values over time, packets")
+    with_config(telemetry)
+    telemetry.add_argument("satellite", metavar="SATELLITE", help="its slug")
+    telemetry.add_argument("parameters", nargs="*", metavar="PARAMETER", help="by name; without, the latest of each")
+    telemetry.add_argument("--packets", action="store_true", help="whole packets instead of values")
+    telemetry.add_argument("--from", dest="start", type=moment, metavar="ISO", help="begin there, not 24 h before --to")
+    telemetry.add_argument("--to", dest="end", type=moment, metavar="ISO", help="end there instead of now")
+    telemetry.add_argument("--points", type=points, metavar="N", help="min, mean, max and n of about N spans of time")
+    telemetry.add_argument("--by", choices=("generation", "reception"), help="which time counts; generation by default")
+    telemetry.add_argument("--format", choices=("table", "json", "csv"), default="table")
+
     db = add("db", "upgrade, check, copy or shrink the archive, or count what is in it")
     with_config(db)
     db.add_argument("action", choices=("upgrade", "check", "backup", "vacuum", "stats"))
@@ -204,6 +215,13 @@ def count(text: str) -> int:
     value = int(text)
     if not 0 <= value < 1 << 63:
         raise argparse.ArgumentTypeError(f"found {text}, expected 0 or more, and what a database can count")
+    return value
+
+
+def points(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 100_000:
+        raise argparse.ArgumentTypeError(f"found {text}, expected 1 to 100000")
     return value
 
 

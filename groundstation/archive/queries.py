@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal, or_, select, tuple_
 
 from groundstation.archive import tables
+from groundstation.archive.columns import Time
 from groundstation.archive.engine import FAILURES, ArchiveUnavailableError, is_shape_error, one_line, open_engine
 from groundstation.archive.rows import HOUR_US
 from groundstation.telemetry.packet import Level, Packet, Value
@@ -173,6 +174,31 @@ def packets(
     return [_packet(row) for row in found]
 
 
+def packet_page(
+    connection: Connection,
+    satellite: str,
+    from_us: int,
+    to_us: int,
+    *,
+    by: By,
+    beyond: Packet | None,
+    most: int,
+) -> list[Packet]:
+    """Return the next `most` packets beyond that one, ordered by time and then by digest, as the index has them.
+
+    Packets that come in between two pages move nothing.
+    """
+    c = tables.packet.c
+    moment = c[by]
+    begin: ColumnElement[bool] = moment >= from_us
+    if beyond is not None:  # the one bound below: beside another SQLite would begin each page at `from_us` again
+        last_us = beyond.generated_at_us if by == "generated_at" else beyond.received_at_us
+        begin = tuple_(moment, c.digest) > tuple_(literal(last_us, Time()), beyond.digest)
+    query = select(tables.packet).where(c.satellite == satellite, begin, moment < to_us)
+    found = connection.execute(query.order_by(moment, c.digest).limit(most))
+    return [_packet(row) for row in found]
+
+
 def _packet(row: Row[Any]) -> Packet:
     return Packet(
         link=row.link,
@@ -191,6 +217,13 @@ def _packet(row: Row[Any]) -> Packet:
         faults=tuple(row.faults or ()),
         reception=row.link_quality or {},
     )
+
+
+def newest_us(connection: Connection, satellite: str, by: By) -> int | None:
+    """Return when the satellite's newest packet was generated or received; None where there is none."""
+    c = tables.packet.c
+    newest: int | None = connection.scalar(select(func.max(c[by])).where(c.satellite == satellite))
+    return newest
 
 
 def stored_counts(connection: Connection) -> dict[str, int]:

@@ -41,8 +41,12 @@ def window(options: argparse.Namespace, now: datetime) -> tuple[datetime, dateti
 
 
 def window_of(start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    if end <= start:
-        raise UsageError(f"--to: found {end.isoformat()}, expected later than --from, {start.isoformat()}")
+    in_order(start, end)
     if end - start > LONGEST:
         raise UsageError(f"--to: found {end.isoformat()}, expected {LONGEST.days} days after --from at most")
     return start, end
+
+
+def in_order(start: datetime, end: datetime) -> None:
+    if end <= start:
+        raise UsageError(f"--to: found {end.isoformat()}, expected later than --from, {start.isoformat()}")

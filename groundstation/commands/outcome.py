@@ -47,6 +47,8 @@ def report_failures(action: Callable[[], None]) -> int:
 
     try:
         action()
+    except BrokenPipeError:  # the reader of our output has gone, which is no failure: cli knows
+        raise
     except BaseException as error:
         leaves = expected(error)
         if not all(isinstance(leaf, known) for leaf in leaves):

@@ -1,0 +1,23 @@
+"""Which satellites and parameters the archive knows by name, so that a wrong word is told from one that is quiet."""
+
+from sqlalchemy import Connection, select
+
+from groundstation.archive.tables import definition, latest, packet
+
+
+def satellites_known(connection: Connection) -> set[str]:
+    """Return the satellites that a definition was kept of or that sent realtime packets; small tables tell."""
+    return {*connection.scalars(select(definition.c.satellite)), *connection.scalars(select(latest.c.satellite))}
+
+
+def has_packets(connection: Connection, satellite: str) -> bool:
+    return connection.scalar(select(packet.c.digest).where(packet.c.satellite == satellite).limit(1)) is not None
+
+
+def parameters_known(connection: Connection, satellite: str) -> set[str]:
+    """Return the parameters of every definition that the archive keeps of the satellite, and those it has values of."""
+    names = set(connection.scalars(select(latest.c.parameter).where(latest.c.satellite == satellite)))
+    for content in connection.scalars(select(definition.c.content).where(definition.c.satellite == satellite)):
+        for one in content.get("packets", ()):
+            names.update(parameter["name"] for parameter in one.get("parameters", ()))
+    return names
