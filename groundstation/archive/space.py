@@ -1,6 +1,7 @@
 """How much room the archive takes, and how much it has left."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, func, make_url, select
@@ -21,6 +22,8 @@ def space_on_disk(url: str) -> tuple[int | None, int | None]:
 
 def space_of_file(file: Path) -> tuple[int, int | None]:
     """Return the bytes of a SQLite archive with its journal, and what is left where its folder is."""
-    parts = (file, file.with_name(f"{file.name}-wal"))
-    size_bytes = sum(part.stat().st_size for part in parts if part.exists())
+    size_bytes = 0
+    for part in (file, file.with_name(f"{file.name}-wal")):
+        with suppress(FileNotFoundError):  # the last connection to close takes the journal away
+            size_bytes += part.stat().st_size
     return size_bytes, shutil.disk_usage(file.parent).free if file.parent.exists() else None

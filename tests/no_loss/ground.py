@@ -56,6 +56,7 @@ class Ground:
             with urllib.request.urlopen(served[1] + path, timeout=10) as answer:
                 return str(answer.read().decode())
         except (OSError, http.client.HTTPException) as error:  # an answer of 503 is an OSError too
+            assert not isinstance(error, urllib.error.HTTPError) or error.code == 503, self.daemon.text()
             return error.read().decode() if isinstance(error, urllib.error.HTTPError) else None
 
     async def link(self) -> dict[str, Any] | None:
