@@ -56,8 +56,11 @@ class Ground:
             with urllib.request.urlopen(served[1] + path, timeout=10) as answer:
                 return str(answer.read().decode())
         except (OSError, http.client.HTTPException) as error:  # an answer of 503 is an OSError too
-            assert not isinstance(error, urllib.error.HTTPError) or error.code == 503, self.daemon.text()
-            return error.read().decode() if isinstance(error, urllib.error.HTTPError) else None
+            if not isinstance(error, urllib.error.HTTPError):
+                return None
+            if error.code != 503:
+                raise AssertionError(self.daemon.text()) from error
+            return error.read().decode()
 
     async def link(self) -> dict[str, Any] | None:
         """Return how the one link stands, or None where nobody answers."""
