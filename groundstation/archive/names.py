@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, select
 
-from groundstation.archive.tables import definition, latest, packet
+from groundstation.archive.tables import definition, latest, packet, rollup_1h
 
 
 def satellites_known(connection: Connection) -> set[str]:
@@ -21,3 +21,10 @@ def parameters_known(connection: Connection, satellite: str) -> set[str]:
         for one in content.get("packets", ()):
             names.update(parameter["name"] for parameter in one.get("parameters", ()))
     return names
+
+
+def has_hours(connection: Connection, satellite: str, parameter: str, from_us: int, to_us: int) -> bool:
+    """Tell whether hours of the parameter are rolled up there, which stay when retention takes the packets."""
+    c = rollup_1h.c
+    within = (c.satellite == satellite, c.parameter == parameter, c.hour >= from_us, c.hour < to_us)
+    return connection.scalar(select(c.n).where(*within).limit(1)) is not None

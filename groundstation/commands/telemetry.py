@@ -41,7 +41,7 @@ def command(options: argparse.Namespace) -> int:
         elif parameters:
             show_values(archive, span, parameters, options.format)
         else:
-            show_latest(archive, options.satellite, now, options.format)
+            show_latest(archive, options.satellite, options.format)
 
     return report_failures(show)
 
@@ -64,8 +64,8 @@ def span_asked(options: argparse.Namespace, now: datetime) -> Span:
     return Span(options.satellite, microseconds(start), microseconds(end), BY[options.by])
 
 
-def show_latest(archive: Telemetry, satellite: str, now: datetime, form: Format) -> None:
-    found = archive.latest(satellite)
+def show_latest(archive: Telemetry, satellite: str, form: Format) -> None:
+    found, now = archive.latest(satellite), datetime.now(UTC)
     layout = telemetry_view.of_latest(archive.units(satellite), now)
     if form != "table":
         write([found], layout, form)
@@ -88,6 +88,8 @@ def show_values(archive: Telemetry, span: Span, parameters: Sequence[str], form:
     write(values(), telemetry_view.of_values(archive.units(span.satellite), span.by), form)
     if missing := [name for name in parameters if name not in seen]:
         warn([archive.nothing(span, f"value of {', '.join(missing)}")])
+        if hours := archive.rolled_up(span, missing):
+            warn([f"hours of {', '.join(hours)} are kept there: ask with --points"])
 
 
 def show_summaries(archive: Telemetry, span: Span, parameters: Sequence[str], points: int, form: Format) -> None:

@@ -4,12 +4,13 @@ Packets are read a page at a time, each page in a transaction of its own: a mill
 reader who looks at them for hours keeps neither a WAL from shrinking nor a server from tidying up.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from groundstation.archive.chunks import Stretch
-from groundstation.archive.names import has_packets, parameters_known, satellites_known
+from groundstation.archive.names import has_hours, has_packets, parameters_known, satellites_known
 from groundstation.archive.queries import By, LatestValue, Reader, latest, newest_us, packet_page
+from groundstation.archive.rows import HOUR_US
 from groundstation.archive.series import Summary, summaries
 from groundstation.config import Config, ConfigError
 from groundstation.figures import iso
@@ -67,6 +68,13 @@ class Telemetry:
     def summaries(self, span: Span, parameter: str, points: int) -> list[Summary]:
         of = Stretch(span.satellite, parameter, span.from_us, span.to_us, span.by)
         return self._reader.ask_now(summaries, of, points)
+
+    def rolled_up(self, span: Span, parameters: Sequence[str]) -> list[str]:
+        """Return those whose hours the archive has there, whatever became of the packets."""
+        if span.by == "received_at":  # hours are of generation time
+            return []
+        within = (span.from_us // HOUR_US * HOUR_US, span.to_us)
+        return [one for one in parameters if self._reader.ask_now(has_hours, span.satellite, one, *within)]
 
     def newest(self, satellite: str, by: By = "generated_at") -> str:
         """Return in words where the satellite's newest packet is."""

@@ -29,6 +29,7 @@ Format = Literal["table", "json", "csv"]
 Valued = tuple[Packet, str]  # a packet and one of its parameters
 Summed = tuple[str, Summary]  # a parameter and one of its points
 HEADINGS: dict[By, str] = {"generated_at": "generated (UTC)", "received_at": "received (UTC)"}
+SECOND_US = 1_000_000
 AS_IT_IS = {str, int, float, type(None)}  # in CSV
 NUMBERS = {"value", "min", "mean", "max", "n", "sequence"}  # to the right
 
@@ -194,7 +195,7 @@ def clock(of: Packet, by: By) -> str:
 
 def age(length_us: int) -> str:
     """Return how long ago something was; a satellite's clock may be ahead of ours."""
-    return duration(length_us) if length_us >= 0 else f"{duration(-length_us)} ahead"
+    return duration(length_us) if length_us > -SECOND_US else f"{duration(-length_us)} ahead"
 
 
 def shown(value: Value) -> str:

@@ -28,6 +28,7 @@ from groundstation.telemetry.moments import moment_of
 from groundstation.telemetry.packet import Level, Packet, Value
 from tests.archive.conftest import nowhere, place, postgresql
 from tests.archive.places import SECOND, T0, Place, packet
+from tests.archive.rolling import roll_up
 from tests.parts.config_files import DEFINITION, SETTINGS, write_files
 
 __all__ = ["nowhere", "place", "postgresql"]  # fixtures
@@ -105,6 +106,8 @@ def test_without_a_parameter_the_latest_of_each_comes_with_level_unit_and_age(st
         ["mode", "SAFE", "in_limits"],
     ]
     assert " 1 min 3" in shown[2]
+    station.keep(sent(3, {"mode": "SAFE"}, generated_at_us=now_us + 48 * HOUR_US))
+    assert "in_limits  1 d 23 h ahead" in station.ask("one-sat")
 
 
 def test_values_come_raw_in_order_with_type_level_and_origin(station: Station) -> None:
@@ -213,6 +216,24 @@ def test_where_nothing_is_found_a_line_says_where_the_newest_is(station: Station
     assert station.said.startswith("warning: no value of battery_voltage generated from")
     assert station.ask("one-sat", "mode", *before, "--by", "reception", "--format", "csv").count("\n") == 1
     assert station.said.endswith("was received 2026-09-21T14:00:03.000000Z\n")
+
+
+def test_hours_that_outlive_their_packets_are_pointed_to(station: Station) -> None:
+    async def roll_up_and_forget() -> None:
+        async with station.place.writer() as writer, station.place.reader() as reader:
+            await roll_up(writer, reader)
+            await writer.commit(lambda connection: connection.exec_driver_sql("DELETE FROM packet"))
+
+    station.keep(sent(1, {"battery_voltage": 7.0, "mode": "SAFE"}))
+    asyncio.run(roll_up_and_forget())
+    hint = "warning: hours of battery_voltage are kept there: ask with --points"
+    assert station.rows("one-sat", "mode", "battery_voltage", *RANGE) == []
+    assert station.said.splitlines()[1:] == [hint]
+    [hour] = station.rows("one-sat", "battery_voltage", *RANGE, "--points", "500")
+    assert (hour["mean"], hour["n"], station.said) == (7.0, 1, "")
+    for elsewhere in (("--to", RANGE[1]), (*RANGE, "--by", "reception")):
+        assert station.rows("one-sat", "battery_voltage", *elsewhere) == []
+        assert hint not in station.said
 
 
 def test_without_times_it_is_the_last_24_hours(station: Station) -> None:
