@@ -20,7 +20,8 @@ class WorkThread:
 
     def __init__(self, name: str) -> None:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name=name)
+        # A process that ends waits for nobody's work: who wants the answer has waited for it.
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     async def do(self, work: Callable[[], T]) -> T:
         """Return what `work` returned, or raise what it raised; a caller that is cancelled does not stop it."""
