@@ -232,7 +232,8 @@ async def test_an_archive_that_is_away_is_503(tmp_path: Path) -> None:
     ):
         assert answer.status == 503
         archive = config.settings.archive.url
-        assert await answer.text() == f"the archive does not answer: {archive}: unable to open database file\n"
+        why = "there is no such file; `groundstation run` makes one as it starts"
+        assert await answer.text() == f"the archive does not answer: {archive}: {why}\n"
 
 
 def test_the_command_prints_a_calendar_of_the_same_passes(config: Config, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,6 +40,7 @@ POSTGRESQL_PATIENCE = {
 PROGRAM_LIMIT = "54"  # SQLSTATE class: the row is more than the server can hold
 STATEMENTS_KEPT = 512  # prepared: a few kinds in some forty lengths each
 BEGIN_WRITING = "BEGIN IMMEDIATE"
+NOT_OPENED = "unable to open database file"
 MISSING = ("42P01", "42703")  # SQLSTATEs: no such table, no such column
 WAL_RESET_CURED = (3, 51, 3)
 DATA_ERRORS = (
@@ -198,6 +199,18 @@ def is_shape_error(error: Exception) -> bool:
     """Tell whether the database lacks a table or a column that it was asked for."""
     state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
     return state in MISSING or one_line(error).startswith(("no such table", "no such column"))
+
+
+def told_of(url: URL, error: Exception) -> str:
+    """Return in one line which archive it is and what is wrong; SQLite says of a file only that it cannot open it."""
+    text = one_line(error)
+    if url.drivername == "sqlite" and text == NOT_OPENED:
+        file = Path(str(url.database))
+        if not file.parent.is_dir():
+            text = f"there is no directory {file.parent}"
+        elif not file.exists():
+            text = "there is no such file; `groundstation run` makes one as it starts"
+    return f"{url}: {text}"
 
 
 def one_line(error: Exception) -> str:

@@ -16,7 +16,14 @@ from sqlalchemy import URL, Connection, Engine, Table, func, select
 
 from groundstation.archive import tables
 from groundstation.archive.columns import Time
-from groundstation.archive.engine import FAILURES, ArchiveUnavailableError, one_line, open_engine, sqlite_cursor
+from groundstation.archive.engine import (
+    FAILURES,
+    ArchiveUnavailableError,
+    one_line,
+    open_engine,
+    sqlite_cursor,
+    told_of,
+)
 from groundstation.archive.migrate import newest_revision, revision_of, write_copy
 from groundstation.archive.space import space
 from groundstation.archive.url import check_url, with_password
@@ -110,7 +117,7 @@ class Maintenance:
             try:
                 write_copy(source, target)
             except sqlite3.Error as error:
-                raise ArchiveUnavailableError(f"{source}: {one_line(error)}") from error
+                raise ArchiveUnavailableError(told_of(address, error)) from error
         return target.stat().st_size
 
     def vacuum(self, *, full: bool = False) -> tuple[int, int]:
@@ -147,7 +154,7 @@ class Maintenance:
             with engine.connect() as connection:
                 yield connection
         except FAILURES as error:
-            raise ArchiveUnavailableError(f"{engine.url}: {one_line(error)}") from error
+            raise ArchiveUnavailableError(told_of(engine.url, error)) from error
         finally:
             engine.dispose()
 

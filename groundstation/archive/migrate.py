@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
 from groundstation import __version__
-from groundstation.archive.engine import FAILURES, ArchiveUnavailableError, one_line, open_engine
+from groundstation.archive.engine import FAILURES, ArchiveUnavailableError, open_engine, told_of
 from groundstation.archive.timescale import make_hypertables
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def migrate(url: str, password_file: Path | None = None, *, backup: bool = True,
             _upgrade(engine, connection, backup, migrations)
             make_hypertables(connection)
     except FAILURES as error:
-        raise ArchiveUnavailableError(f"{engine.url}: {one_line(error)}") from error
+        raise ArchiveUnavailableError(told_of(engine.url, error)) from error
     finally:
         engine.dispose()
 

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, liter
 
 from groundstation.archive import tables
 from groundstation.archive.columns import Time
-from groundstation.archive.engine import FAILURES, ArchiveUnavailableError, is_shape_error, one_line, open_engine
+from groundstation.archive.engine import FAILURES, ArchiveUnavailableError, is_shape_error, open_engine, told_of
 from groundstation.archive.rows import HOUR_US
 from groundstation.telemetry.packet import Level, Packet, Value
 
@@ -55,7 +55,9 @@ class Reader:
                 return query(connection, *args, **kwargs)
         except FAILURES as error:
             other = self._other_revision() if is_shape_error(error) else None
-            raise ArchiveUnavailableError(f"{self._engine.url}: {other or one_line(error)}") from error
+            raise ArchiveUnavailableError(
+                f"{self._engine.url}: {other}" if other else told_of(self._engine.url, error)
+            ) from error
 
     def _other_revision(self) -> str | None:
         """Return what to do about an archive that another version made; None where it is this one's."""

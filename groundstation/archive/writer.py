@@ -15,9 +15,9 @@ from groundstation.archive.engine import (
     ArchiveUnavailableError,
     FileIdentity,
     is_data_error,
-    one_line,
     open_engine,
     tell_of_old_sqlite,
+    told_of,
     transaction,
 )
 from groundstation.archive.predictions import keep_passes
@@ -153,7 +153,7 @@ class Writer:
                 raise
             self._failed = True
             self.errors += 1
-            raise ArchiveUnavailableError(f"{self._engine.url}: {one_line(error)}") from error
+            raise ArchiveUnavailableError(told_of(self._engine.url, error)) from error
         finally:
             self._began = None
         self._failed = False

@@ -86,11 +86,11 @@ def test_stats_backup_and_vacuum_answer_in_a_line(
         (["db", "backup"], 2, "FILE: found none, expected where the copy goes"),
         (["db", "stats", "x.db"], 2, "FILE: found x.db, expected none"),
         (["db", "backup", "{here}"], 1, "found a file, expected none"),
-        (["db", "stats"], 1, "test.db: unable to open database file"),
+        (["db", "stats"], 1, "test.db: there is no such file; `groundstation run` makes one as it starts"),
         (["quarantine", "show"], 2, "NUMBER|FILE: found none, expected a message's number"),
         (["quarantine", "list", "7"], 2, "NUMBER|FILE: found 7, expected none"),
-        (["quarantine", "list"], 1, "test.db: unable to open database file"),
-        (["quarantine", "reprocess"], 1, "test.db: unable to open database file"),
+        (["quarantine", "list"], 1, "test.db: there is no such file; `groundstation run` makes one as it starts"),
+        (["quarantine", "reprocess"], 1, "test.db: there is no such file; `groundstation run` makes one as it starts"),
     ],
 )
 def test_what_cannot_be_is_one_line(

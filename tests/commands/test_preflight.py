@@ -99,7 +99,7 @@ def test_a_directory_that_is_away_is_told_and_waited_for(tmp_path: Path, capsys:
     )
     daemon = DaemonProcess(path).start()
     deadline = time.monotonic() + 60
-    archive = f"archive opened (sqlite:///{path.parent}/away/test.db: unable to open database file)"
+    archive = f"archive opened (sqlite:///{path.parent}/away/test.db: there is no directory {path.parent}/away)"
     while archive not in daemon.get("/readyz")[1]["missing"]:
         assert time.monotonic() < deadline, daemon.text()
         time.sleep(0.05)

@@ -300,7 +300,7 @@ def test_points_that_cannot_be_are_refused(on_file: Station, points: str) -> Non
 def test_an_archive_that_is_away_is_one_line_and_status_1(on_file: Station) -> None:
     Path(on_file.place.url.removeprefix("sqlite:///")).unlink()
     assert on_file.ask("one-sat", "mode", status=1) == ""
-    assert on_file.said.endswith("archive.db: unable to open database file\n")
+    assert on_file.said.endswith("archive.db: there is no such file; `groundstation run` makes one as it starts\n")
     assert on_file.said.count("\n") == 1
 
 

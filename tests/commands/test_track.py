@@ -220,7 +220,8 @@ def test_a_number_without_an_archive_is_one_line_and_status_1(
 ) -> None:
     assert main(["track", "1", "--config", str(config_file)]) == 1
     url = f"sqlite:///{config_file.parent / 'test.db'}"
-    assert capsys.readouterr().err == f"groundstation: {url}: unable to open database file\n"
+    why = "there is no such file; `groundstation run` makes one as it starts"
+    assert capsys.readouterr().err == f"groundstation: {url}: {why}\n"
 
 
 def test_a_picture_is_written_in_the_format_of_its_name(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
