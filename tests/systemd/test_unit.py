@@ -205,7 +205,8 @@ def test_a_good_run_stores_packets_and_has_no_complaint(station: Box) -> None:
     await_stored(station, before + 100)
     assert this_run(station, "--priority=err") == ""
     assert not re.search(r"\b(ERROR|CRITICAL|Traceback)\b", this_run(station))
-    assert "pass" in station.properties(UNIT)["StatusText"]
+    status = station.properties(UNIT)["StatusText"]  # whatever is in the real sky just now
+    assert re.search(r"\bpass\b|^\S+ over hko until ", status), status
 
 
 def test_it_runs_as_a_passing_user_with_a_folder_of_its_own(station: Box) -> None:
