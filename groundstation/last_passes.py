@@ -5,7 +5,8 @@ import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
-from groundstation.archive.queries import PredictedPass, Reader, passes_heard
+from groundstation.archive.pass_queries import PredictedPass, passes_heard
+from groundstation.archive.queries import Reader
 from groundstation.archive.writer import ArchiveUnavailableError
 from groundstation.monitor.health import HeardPass
 from groundstation.telemetry.definition import Definition

@@ -13,7 +13,8 @@ from functools import lru_cache
 
 from groundstation import __version__
 from groundstation.archive.element_supply import sets_since
-from groundstation.archive.queries import PredictedPass, Reader, passes_since
+from groundstation.archive.pass_queries import PredictedPass, passes_since
+from groundstation.archive.queries import Reader
 from groundstation.archive.writer import ArchiveUnavailableError
 from groundstation.calendar_text import calendar_text, escaped, utc
 from groundstation.config import Config

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -30,21 +29,6 @@ from tests.parts.mosquitto import Mosquitto
 
 TOPIC = telemetry_topic("gs/v1", "hko", "one-sat")
 NOW_US = 1_795_000_000_000_000
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    mosquitto = Mosquitto(tmp_path / "broker").start()
-    yield mosquitto
-    mosquitto.stop()
-
-
-@pytest.fixture
-def daemon(tmp_path: Path, broker: Mosquitto) -> Iterator[DaemonProcess]:
-    settings = SETTINGS.replace('name = "mqtt"', f'name = "mqtt"\nport = {broker.port}')
-    process = DaemonProcess(write_files(tmp_path / "station", settings=settings))
-    yield process
-    process.stop()
 
 
 def numbered(number: int) -> Outgoing:

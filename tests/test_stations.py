@@ -3,8 +3,7 @@
 import json
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from groundstation.link.status import StationStatus, pack_status
 from groundstation.monitor.health import StationHealth
 from groundstation.stations import Stations
 from groundstation.telemetry.packet import Fate, Packet
-from tests.parts.config_files import SETTINGS, write_files
 from tests.parts.daemon_process import DaemonProcess
 from tests.parts.mosquitto import Mosquitto
 from tests.parts.rig import rig
@@ -135,21 +133,6 @@ def test_a_station_that_is_not_configured_gets_no_entry() -> None:
 
 
 # With the whole daemon on real Mosquitto.
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    mosquitto = Mosquitto(tmp_path / "broker").start()
-    yield mosquitto
-    mosquitto.stop()
-
-
-@pytest.fixture
-def daemon(tmp_path: Path, broker: Mosquitto) -> Iterator[DaemonProcess]:
-    settings = SETTINGS.replace('name = "mqtt"', f'name = "mqtt"\nport = {broker.port}')
-    process = DaemonProcess(write_files(tmp_path / "station", settings=settings))
-    yield process
-    process.stop()
 
 
 def station(daemon: DaemonProcess) -> dict[str, Any]:

@@ -1,10 +1,7 @@
 """How the archive's database is opened: settings of the connection, and errors that say what can be tried again."""
 
 import logging
-import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -39,7 +36,6 @@ POSTGRESQL_PATIENCE = {
 }
 PROGRAM_LIMIT = "54"  # SQLSTATE class: the row is more than the server can hold
 STATEMENTS_KEPT = 512  # prepared: a few kinds in some forty lengths each
-BEGIN_WRITING = "BEGIN IMMEDIATE"
 NOT_OPENED = "unable to open database file"
 MISSING = ("42P01", "42703")  # SQLSTATEs: no such table, no such column
 WAL_RESET_CURED = (3, 51, 3)
@@ -91,14 +87,8 @@ def _sqlite(address: URL, mode: Literal["ro", "rw", "rwc"], kept: dict[str, Any]
         )
 
     engine = create_engine(address, creator=connect, hide_parameters=True, **kept)
-    begin = "BEGIN" if mode == "ro" else BEGIN_WRITING
-
-    def begin_unless_begun(connection: Connection) -> None:
-        cursor = sqlite_cursor(connection)
-        if not cursor.connection.in_transaction:  # by `transaction`
-            cursor.execute(begin)
-
-    event.listen(engine, "begin", begin_unless_begun)
+    begin = "BEGIN" if mode == "ro" else "BEGIN IMMEDIATE"
+    event.listen(engine, "begin", lambda connection: sqlite_cursor(connection).execute(begin))
     if mode != "ro":
         event.listen(engine, "connect", _prepare_sqlite)
     return engine
@@ -109,28 +99,6 @@ def sqlite_cursor(connection: Connection) -> sqlite3.Cursor:
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
     return driver.cursor()
-
-
-@contextmanager
-def transaction(connection: Connection) -> Iterator[None]:
-    """Commit what is done within, or roll it back where it fails.
-
-    As `connection.begin()`, in a fifth of its time where the database is SQLite: small batches would take longer to
-    begin and end than to write.
-    """
-    if connection.dialect.name != "sqlite":
-        with connection.begin():
-            yield
-        return
-    cursor = sqlite_cursor(connection)
-    cursor.execute(BEGIN_WRITING)
-    try:
-        yield
-        cursor.connection.commit()
-    finally:  # after COMMIT there is nothing to roll back but SQLAlchemy's idea of a transaction
-        if connection.in_transaction():
-            connection.rollback()
-        cursor.connection.rollback()
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -166,7 +134,7 @@ class FileIdentity:
     """Which file a SQLite connection writes to: one that was deleted or replaced would take commits and keep none."""
 
     def __init__(self, url: URL) -> None:
-        self._path = str(url.database) if url.drivername == "sqlite" else None
+        self._path = Path(str(url.database)) if url.drivername == "sqlite" else None
         self._opened: tuple[int, int] | None = None
 
     def remember(self) -> None:
@@ -181,7 +149,7 @@ class FileIdentity:
         if self._path is None:
             return None
         try:
-            found = os.stat(self._path)  # noqa: PTH116  (after every commit, and pathlib takes three times as long)
+            found = self._path.stat()
         except FileNotFoundError:
             return None
         return found.st_dev, found.st_ino

@@ -1,7 +1,9 @@
 """The one thread that writes: a batch in, one transaction, each packet's fate out."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
@@ -18,11 +20,9 @@ from groundstation.archive.engine import (
     open_engine,
     tell_of_old_sqlite,
     told_of,
-    transaction,
 )
 from groundstation.archive.predictions import keep_passes
 from groundstation.archive.provenance import keep_definitions, keep_elements
-from groundstation.archive.work_thread import WorkThread
 from groundstation.orbit.contacts import Plan
 from groundstation.orbit.elements import Elements
 from groundstation.telemetry.definition import Definition
@@ -50,7 +50,7 @@ class Writer:
     def __init__(self, url: str, password_file: Path | None = None) -> None:
         self._engine = open_engine(url, password_file)
         self._file = FileIdentity(self._engine.url)
-        self._thread = WorkThread("archive")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="archive")
         self._connection: Connection | None = None
         self._doubtful: list[range] = []
         self._last_stored_at_us = 0
@@ -75,9 +75,9 @@ class Writer:
     async def __aexit__(self, *_: object) -> None:
         """Finish what was begun, then close: a write whose caller was cancelled still commits or fails whole."""
         try:
-            await self._thread.do(self._disconnect)
+            await self._in_thread(self._disconnect)
         finally:
-            self._thread.close()
+            self._thread.shutdown(wait=False)
 
     async def store(self, packets: Sequence[Packet], rejections: Sequence[Rejection]) -> Sequence[Fate]:
         """Commit everything in one transaction and return each packet's fate.
@@ -86,15 +86,15 @@ class Writer:
         was committed, or where the answer to the commit was lost: then the same call finds its own packets, and
         still returns STORED for them.
         """
-        return await self._thread.do(lambda: self._store(packets, rejections))
+        return await self._in_thread(lambda: self._store(packets, rejections))
 
     async def save_definitions(self, definitions: Sequence[Definition]) -> None:
         """Keep each definition once, by its hash."""
-        await self._thread.do(lambda: self._transact(lambda c: keep_definitions(c, definitions, now_us())))
+        await self._in_thread(lambda: self._transact(lambda c: keep_definitions(c, definitions, now_us())))
 
     async def save_elements(self, elements: Sequence[Elements]) -> None:
         """Keep each element set once, under the name that it carries: our slug."""
-        await self._thread.do(lambda: self._transact(lambda c: keep_elements(c, elements, now_us())))
+        await self._in_thread(lambda: self._transact(lambda c: keep_elements(c, elements, now_us())))
 
     async def save_passes(
         self, passes: Sequence["Pass"], window: tuple[datetime, datetime] | None = None
@@ -104,17 +104,20 @@ class Writer:
         With `window`, `passes` are all that culminate in it, and known ones that are not among them and have not
         begun are forgotten.
         """
-        return await self._thread.do(lambda: self._transact(lambda c: keep_passes(c, passes, now_us(), window)))
+        return await self._in_thread(lambda: self._transact(lambda c: keep_passes(c, passes, now_us(), window)))
 
     async def save_plans(
         self, plans: Mapping[str, Plan], pass_numbers: Mapping["Pass", int], now: datetime
     ) -> dict[str, list[int]]:
         """Keep each station's plan and return its contacts' numbers in order: the old ones where they were known."""
-        return await self._thread.do(lambda: self._transact(lambda c: keep_plans(c, plans, pass_numbers, now)))
+        return await self._in_thread(lambda: self._transact(lambda c: keep_plans(c, plans, pass_numbers, now)))
 
     async def commit(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what `work` did with the writing connection, once it is committed; raises ArchiveUnavailableError."""
-        return await self._thread.do(lambda: self._transact(lambda c: work(c, *args, **kwargs)))
+        return await self._in_thread(lambda: self._transact(lambda c: work(c, *args, **kwargs)))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _store(self, packets: Sequence[Packet], rejections: Sequence[Rejection]) -> Sequence[Fate]:
         batch = Batch(packets, rejections, self._next_stored_at_us(len(packets) + len(rejections)))
@@ -144,7 +147,7 @@ class Writer:
         self._began = began = time.monotonic()
         try:
             connection = self._connected()
-            with transaction(connection):
+            with connection.begin():
                 result = work(connection)
             self._file.check()
         except FAILURES as error:

@@ -10,7 +10,8 @@ from typing import Any
 
 from rich.table import Table
 
-from groundstation.archive.queries import PredictedPass, Reader, passes_heard
+from groundstation.archive.pass_queries import PredictedPass, passes_heard
+from groundstation.archive.queries import Reader
 from groundstation.config import Config, ConfigError
 from groundstation.last_passes import GRACE_US
 from groundstation.telemetry.moments import microseconds, moment_of

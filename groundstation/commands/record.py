@@ -11,8 +11,9 @@ from pathlib import Path
 
 from groundstation import __version__
 from groundstation.archive.element_supply import set_of
+from groundstation.archive.pass_queries import PredictedPass, pass_at, pass_of
 from groundstation.archive.provenance import definition_kept
-from groundstation.archive.queries import Heard, PredictedPass, Quarantined, Reader, heard, pass_at, pass_of
+from groundstation.archive.queries import Heard, Quarantined, Reader, heard
 from groundstation.commands.flags import config_path
 from groundstation.commands.outcome import FAILED, report_failures, warn
 from groundstation.commands.times_asked import time_asked

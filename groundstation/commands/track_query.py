@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from groundstation.archive.pass_queries import PredictedPass, pass_of
 from groundstation.archive.provenance import elements_used
-from groundstation.archive.queries import PredictedPass, Reader, pass_of
+from groundstation.archive.queries import Reader
 from groundstation.commands.passes_query import Asked, doubts, elements_asked, history, lit, site_asked
 from groundstation.commands.times_asked import time_asked
 from groundstation.config import Config, ConfigError

@@ -6,7 +6,7 @@ SILENCE_US = 600 * 1_000_000  # ten minutes: longer than any gap within a pass o
 HURRY = 100  # times faster than its period a spacecraft may send before a step looks like a restart
 
 
-class Counting(NamedTuple):  # made for every packet, in a fifth of a dataclass's time
+class Counting(NamedTuple):  # made anew for every packet, five times faster than by dataclasses.replace
     """What is known of one sequence of counts; begin with `Counting()`, go on with `count`."""
 
     last: int | None = None

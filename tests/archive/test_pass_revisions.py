@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from groundstation.archive import queries
+from groundstation.archive import pass_queries
 from groundstation.archive.engine import open_engine
 from groundstation.archive.migrate import MIGRATIONS, migrate
-from groundstation.archive.queries import PredictedPass
+from groundstation.archive.pass_queries import PredictedPass
 from groundstation.orbit.passes import Pass
 from tests.archive.places import Place
 from tests.archive.test_passes import MINUTE, NOW, a_pass, microseconds, moved
@@ -23,7 +23,7 @@ async def kept(place: Place, *predictions: Pass) -> PredictedPass:
     async with place.writer() as writer, place.reader() as reader:
         numbers = {number for one in predictions for number in await writer.save_passes([one])}
         assert len(numbers) == 1
-        [found] = await reader.ask(queries.passes_since, microseconds(NOW))
+        [found] = await reader.ask(pass_queries.passes_since, microseconds(NOW))
     return found
 
 
@@ -78,8 +78,8 @@ async def test_a_moved_mask_revises_though_the_elements_are_the_same(place: Plac
 async def test_passes_since_a_time_are_in_order_and_none_ended_before(place: Place) -> None:
     async with place.writer() as writer, place.reader() as reader:
         numbers = await writer.save_passes([a_pass(90), a_pass(-500), a_pass(-100), a_pass(-5)])
-        found = await reader.ask(queries.passes_since, microseconds(NOW - 120 * MINUTE))
-        two = await reader.ask(queries.passes_since, 0, most=2)
+        found = await reader.ask(pass_queries.passes_since, microseconds(NOW - 120 * MINUTE))
+        two = await reader.ask(pass_queries.passes_since, 0, most=2)
     assert [one.id for one in found] == [numbers[2], numbers[3], numbers[0]]
     assert [one.id for one in two] == [numbers[1], numbers[2]]
 
@@ -104,7 +104,7 @@ async def test_passes_of_an_older_archive_begin_unrevised(nowhere: Place, tmp_pa
         )
     nowhere.migrate()
     async with nowhere.reader() as reader:
-        [old] = await reader.ask(queries.passes_since, 0)
+        [old] = await reader.ask(pass_queries.passes_since, 0)
     assert (old.revision, old.revised_at_us) == (0, None)
     assert (await kept(nowhere, one)).revision == 0
     assert (await kept(nowhere, replace(one, elements_epoch=NOW))).revision == 1

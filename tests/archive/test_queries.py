@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from groundstation.archive import queries
+from groundstation.archive import pass_queries, queries
 from groundstation.archive.migrate import MIGRATIONS, migrate, newest_revision
 from groundstation.archive.rows import HOUR_US
 from groundstation.archive.space import space
@@ -115,8 +115,8 @@ def test_an_archive_of_another_revision_is_called_that(nowhere: Place, tmp_path:
     migrate(nowhere.url, nowhere.password_file, migrations=old)
     revisions = f"found an archive of revision 0003, expected {newest_revision()}: `groundstation db upgrade`"
     with pytest.raises(ArchiveUnavailableError, match=revisions):
-        nowhere.reader().ask_now(queries.pass_of, 1)
+        nowhere.reader().ask_now(pass_queries.pass_of, 1)
     nowhere.migrate()
-    assert nowhere.reader().ask_now(queries.pass_of, 1) is None
+    assert nowhere.reader().ask_now(pass_queries.pass_of, 1) is None
     with pytest.raises(ArchiveUnavailableError, match="nowhere"):  # the driver's own words where that is not why
         nowhere.reader().ask_now(lambda connection: connection.exec_driver_sql("SELECT * FROM nowhere"))

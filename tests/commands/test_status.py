@@ -21,13 +21,6 @@ from tests.parts.mosquitto import Mosquitto, free_port
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    mosquitto = Mosquitto(tmp_path / "broker").start()
-    yield mosquitto
-    mosquitto.stop()
-
-
-@pytest.fixture
 def daemon(tmp_path: Path, broker: Mosquitto) -> Iterator[DaemonProcess]:
     settings = SETTINGS.replace('name = "mqtt"', f'name = "mqtt"\nport = {broker.port}')
     settings = settings.replace("[http]\nport = 0", f"[http]\nport = {free_port()}")
