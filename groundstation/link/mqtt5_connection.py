@@ -8,10 +8,12 @@ no more is needed than CONNECT, SUBSCRIBE, PUBLISH, PUBACK, PINGREQ and DISCONNE
 """
 
 import asyncio
+import os
 import socket
 import ssl
 import struct
 from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import Any, NoReturn
 
 import mqtt5
@@ -39,14 +41,15 @@ from groundstation.telemetry.packet import ignore_acknowledgement
 
 BUFFER_BYTES = 1 << 18  # the most that is read at once; grows while a packet is larger
 # On a machine that sleeps in between, a wakeup costs more than the message it is for. So after a read of FEW messages
-# the kernel is asked to gather for a moment, and to wake us sooner only for MUCH_BYTES; after one of more, which may be
-# the whole window of a broker with a backlog, everything is read as it comes for a while.
+# the socket rests: the kernel gathers, and wakes us sooner only for MUCH_BYTES. After one of more, which may be the
+# whole window of a broker with a backlog, everything is read as it comes for a while.
 FEW = 10
-REST_S = 0.05
+REST_S = 0.054
 MUCH_BYTES = 1 << 14
 BUSY_S = 1.0
 # A broker that leaves Nagle's algorithm on, as Mosquitto does, holds back all but the first message until that one is
-# acknowledged by TCP: so the first read after a rest asks for this at once, and what was held back comes behind it.
+# acknowledged by TCP: so at the end of a rest this is asked for once the socket is empty, and what was held back is
+# there when the call returns, or from another machine a moment later.
 GATHER_S = 0.002
 QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
 TOLERATED_PACKET = 16 * LARGEST_PACKET  # from a broker that does not heed what we advertise
@@ -80,8 +83,7 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
         self._start = self._end = 0  # of what is read and not parsed
         self._taken = 0  # messages, of what was read last
         self._busy_until = 0.0
-        self._rested = False  # since the last read
-        self._gathering: asyncio.TimerHandle | None = None
+        self._rest: asyncio.TimerHandle | None = None  # ends the socket's rest
 
     async def open(self) -> None:
         context, secret = tls_context(self._settings), password(self._settings)
@@ -159,6 +161,9 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._socket = transport.get_extra_info("socket")
+        self._encrypted = transport.get_extra_info("sslcontext") is not None
+        peer = transport.get_extra_info("peername")  # None where it has hung up already
+        self._near = peer is not None and ip_address(peer[0]).is_loopback
         if self._leaving:
             transport.abort()
 
@@ -169,42 +174,65 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
         self._heard_at = self._loop.time()
         if not self._leaving:
             self._end += nbytes
-            self._consider(nbytes)
+            self._taken = 0
+            self._parse()
+            self._consider_rest()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._wake()  # and never read from what may be another's by then
         self._closed.set()
         said_nothing = not self._connected.done() and not isinstance(exc, ssl.SSLError)
         self._lose(hung_up(self._settings) if said_nothing else socket_trouble(exc))
 
     # When to read.
 
-    def _consider(self, nbytes: int) -> None:
-        """Take what was read, now or with what comes right behind it."""
-        rested, self._rested = self._rested, False
-        if rested and nbytes < MUCH_BYTES:
-            self._tell_socket(socket.IPPROTO_TCP, QUICKACK, 1)
-            self._gathering = self._loop.call_later(GATHER_S, self._take)
-        else:
-            self._take()
-
-    def _take(self) -> None:
-        """Hand on what was read, and let the socket rest where it was little."""
-        if self._gathering is not None:
-            self._gathering.cancel()
-            self._gathering = None
-        if self._leaving:
-            return
-        self._taken = 0
-        self._parse()
+    def _consider_rest(self) -> None:
+        """Let the socket rest where little was read and nothing is left of it."""
         if self._taken > FEW:
             self._busy_until = self._heard_at + BUSY_S
-        elif self._taken and self._start == self._end and self._heard_at >= self._busy_until:
-            self._tell_socket(socket.SOL_SOCKET, socket.SO_RCVLOWAT, MUCH_BYTES)
-            self._loop.call_later(REST_S, self._end_rest)
+        if self._taken and self._start == self._end and self._heard_at >= self._busy_until:
+            if self._rest is None:
+                self._tell_socket(socket.SOL_SOCKET, socket.SO_RCVLOWAT, MUCH_BYTES)
+            else:
+                self._rest.cancel()
+            self._rest = self._loop.call_later(REST_S, self._end_rest)
+        else:
+            self._wake()
+
+    def _wake(self) -> None:
+        """End the rest: from now on the transport reads whatever comes, at once."""
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+            self._tell_socket(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
     def _end_rest(self) -> None:
-        self._rested = True
-        self._tell_socket(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        """Take what was gathered, without asking the transport to: it would wait for the next turn of the loop."""
+        self._read()
+        self._tell_socket(socket.IPPROTO_TCP, QUICKACK, 1)
+        if self._near:
+            self._read_again()
+        else:
+            self._rest = self._loop.call_later(GATHER_S, self._read_again)
+
+    def _read_again(self) -> None:
+        self._read()
+        if self._end > self._start:
+            self.buffer_updated(0)
+        else:  # where the broker has hung up, the transport will find it so
+            self._wake()
+
+    def _read(self) -> None:
+        """Put into the buffer what has come; nothing of an encrypted connection, which only the transport can read."""
+        if self._encrypted or self._paused or self._transport is None or self._transport.is_closing():
+            return
+        try:
+            self._end += os.readv(self._socket.fileno(), [self._view[self._end :]])
+        except BlockingIOError:
+            pass  # nothing came
+        except OSError as error:
+            self._lose(socket_trouble(error))
+            self.abort()
 
     def _tell_socket(self, level: int, option: int | None, value: int) -> None:
         """Set an option that saves time and that nothing else depends on."""

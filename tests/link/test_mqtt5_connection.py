@@ -1,12 +1,17 @@
 """What is this engine's own: taking packets out of a stream, whatever the pieces they come in."""
 
 import asyncio
+import ssl
+from pathlib import Path
+from types import SimpleNamespace
 
 import mqtt5
 import pytest
 
+from groundstation.link import mqtt5_connection
 from groundstation.link.mqtt5_connection import BUFFER_BYTES, FEW, TOLERATED_PACKET, Mqtt5Connection, whole_size
-from tests.parts.receiver import TOPIC, eventually, link_settings, payloads, receiving
+from tests.parts.certificates import Authority
+from tests.parts.receiver import TOPIC, eventually, link_settings, numbered, payloads, receiving
 from tests.parts.scripted_broker import Client, scripted_broker
 
 
@@ -61,27 +66,49 @@ async def test_a_whole_packet_that_is_wrong_within_is_not_waited_for() -> None:
         await eventually(lambda: receiver.source.disconnects["protocol"] >= 1)
 
 
-async def trickled(count: int, at_once: int) -> list[int]:
-    """Return how many messages each turn brought, of `count` that were sent `at_once` every 10 ms."""
+async def trickled(
+    count: int, at_once: int, context: ssl.SSLContext | None = None, **changes: object
+) -> list[list[bytes]]:
+    """Return the payloads that each turn brought, of `count` messages that were sent `at_once` every 10 ms."""
 
     async def speak(client: Client) -> None:
         await client.connect_and_subscribe()
+        sent = numbered(count)
         for first in range(0, count, at_once):
-            await client.say(b"".join(published(b"x", number + 1) for number in range(first, first + at_once)))
+            numbers = range(first, first + at_once)
+            await client.say(b"".join(published(sent[number], number + 1) for number in numbers))
             await asyncio.sleep(0.01)
         await client.gone()
 
-    turns: list[int] = []
-    async with scripted_broker(speak) as port, receiving(link_settings(port), Mqtt5Connection) as receiver:
-        while sum(turns) < count:
-            turns.append(len(await receiver.take(1)))
-            turns[-1] += len(await receiver.take(held)) if (held := receiver.held()) else 0
+    turns: list[list[bytes]] = []
+    async with (
+        scripted_broker(speak, tls=context) as port,
+        receiving(link_settings(port, **changes), Mqtt5Connection) as receiver,
+    ):
+        while sum(map(len, turns)) < count:
+            turn = await receiver.take(1)
+            turn += await receiver.take(held) if (held := receiver.held()) else []
+            turns.append(payloads(turn))
     return turns
 
 
-async def test_few_messages_are_gathered_so_that_the_machine_wakes_less_often() -> None:
+@pytest.mark.parametrize("near", [True, False], ids=["same machine", "another machine"])
+async def test_few_messages_are_gathered_so_that_the_machine_wakes_less_often(
+    near: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt5_connection, "ip_address", lambda _: SimpleNamespace(is_loopback=near))
     turns = await trickled(60, at_once=1)
     assert len(turns) <= 30  # five in a turn, on a quiet machine
+    assert [payload for turn in turns for payload in turn] == numbered(60)
+
+
+async def test_few_encrypted_messages_are_gathered_too(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "authority")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*authority.sign("localhost"))
+    turns = await trickled(60, 1, context, host="localhost", tls=True, tls_ca_file=authority.certificate)
+    assert len(turns) <= 30
+    assert [payload for turn in turns for payload in turn] == numbered(60)
 
 
 async def test_many_messages_are_read_as_they_come() -> None:
