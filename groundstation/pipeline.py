@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 BATCH_MOST = 1000  # messages in one transaction
 BATCH_BYTES = 1_000_000  # payload in one transaction, the message that passes it included
 SLICE_S = 0.01  # of decoding, after which others have their turn: hostile messages cost milliseconds each
+FEW = 10  # messages, which are not worth to be decoded while others are committed
 PACE_S = 0.02  # from one batch to the next at least, unless it is full: one sync for many packets
 IDLE_S = 5.0  # how often an idle pipeline shows that it is alive
 RETRY_FIRST_S, RETRY_MOST_S = 0.25, 15.0
@@ -175,10 +176,16 @@ async def record(
             if not batch:
                 continue
             decoded = await decode_all(decode, batch)
-            # The database works outside the interpreter for the most part: meanwhile the next batch is decoded.
             if committing is not None:
                 await committing
-            committing = tasks.create_task(commit(inbox, decoded, archive, observe, beat), name="commit")
+            # The database works outside the interpreter for the most part: meanwhile the next batch is decoded. To
+            # decode a FEW takes less time than another task.
+            work = commit(inbox, decoded, archive, observe, beat)
+            if len(batch) > FEW:
+                committing = tasks.create_task(work, name="commit")
+            else:
+                committing = None
+                await work
 
 
 async def commit(

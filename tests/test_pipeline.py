@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundstation.archive.writer import ArchiveUnavailableError
-from groundstation.pipeline import BATCH_BYTES, IDLE_S, Account, Inbox, record
+from groundstation.pipeline import BATCH_BYTES, FEW, IDLE_S, Account, Inbox, record
 from groundstation.telemetry.packet import Fate, Message, Packet, Reason, Rejection
 
 PACKET = Packet(
@@ -165,19 +165,20 @@ async def test_the_next_batch_is_decoded_while_one_is_committed() -> None:
 
     def noted(message: Message) -> Packet | Rejection:
         decoded.append(message.payload)
-        if message.payload == b"2":
+        if message.payload == b"last":
             released.set()
         return decode(message)
 
     inbox = Inbox(["mqtt"])
     recording = asyncio.create_task(record(inbox, noted, Slow(), lambda *_: None))
-    inbox.put(Message("mqtt", "topic", b"1", 0))
+    for number in range(FEW + 1):
+        inbox.put(Message("mqtt", "topic", b"%d" % number, 0))
     await asyncio.wait_for(begun.wait(), 5)
-    inbox.put(Message("mqtt", "topic", b"2", 0))
+    inbox.put(Message("mqtt", "topic", b"last", 0))
     inbox.close()
     await asyncio.wait_for(recording, 5)
-    assert decoded == [b"1", b"2"]
-    assert inbox.accounts["mqtt"] == Account(received=2, stored=2)
+    assert decoded == [*(b"%d" % number for number in range(FEW + 1)), b"last"]
+    assert inbox.accounts["mqtt"].settled() == FEW + 2
     assert inbox.imbalance() == {"mqtt": 0}
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -26,6 +27,7 @@ SQLITE_WRITING = (
     "PRAGMA wal_autocheckpoint = 4000",
     "PRAGMA journal_size_limit = 67108864",
 )
+BEGIN_WRITING = "BEGIN IMMEDIATE"  # waits for the lock there, and never fails half-way
 # A server that vanished without a word is noticed within half a minute, not after the system's two hours.
 POSTGRESQL_PATIENCE = {
     "connect_timeout": CONNECT_WAIT_S,
@@ -57,8 +59,7 @@ def open_engine(
 
     Raises UrlError, and ArchiveUnavailableError where the password cannot be read: some commands do without.
 
-    A SQLite connection that writes begins each transaction with BEGIN IMMEDIATE, so that it waits for the lock there
-    and never fails half-way. Only with `create` it makes a file: a writer that finds none must not begin an empty one.
+    Only with `create` a SQLite file is made: a writer that finds none must not begin an empty one.
     """
     address = check_url(url)
     try:
@@ -87,18 +88,34 @@ def _sqlite(address: URL, mode: Literal["ro", "rw", "rwc"], kept: dict[str, Any]
         )
 
     engine = create_engine(address, creator=connect, hide_parameters=True, **kept)
-    begin = "BEGIN" if mode == "ro" else "BEGIN IMMEDIATE"
+    begin = "BEGIN" if mode == "ro" else BEGIN_WRITING
     event.listen(engine, "begin", lambda connection: sqlite_cursor(connection).execute(begin))
     if mode != "ro":
         event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
 
+def begin_on_driver(connection: Connection) -> AbstractContextManager[object]:
+    """Begin a transaction for what talks to the driver alone; leaving the context commits it, or rolls it back.
+
+    In SQLite it is the driver's own: SQLAlchemy's takes 3 % of the daemon's time at 100 packets/s.
+    """
+    if connection.dialect.name != "sqlite":
+        return connection.begin()
+    driver = sqlite_driver(connection)
+    driver.execute(BEGIN_WRITING)
+    return driver
+
+
 def sqlite_cursor(connection: Connection) -> sqlite3.Cursor:
     """Return the driver's own cursor: SQLAlchemy takes 35 µs a statement, and would look at each of 8192 values."""
+    return sqlite_driver(connection).cursor()
+
+
+def sqlite_driver(connection: Connection) -> sqlite3.Connection:
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
-    return driver.cursor()
+    return driver
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

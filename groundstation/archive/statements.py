@@ -47,7 +47,7 @@ STORED_AT_US = "(extract(epoch FROM stored_at) * 1000000)::bigint"
 LENGTH_MOST, EXACT_MOST = 512, 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is one of its kind, and known as itself in the caches below
 class Statement:
     """One INSERT for rows of a shape; the conflict and the condition are SQL."""
 

@@ -1,9 +1,8 @@
 """The one thread that writes: a batch in, one transaction, each packet's fate out."""
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
@@ -11,11 +10,13 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection
 
 from groundstation.archive.batch import Batch, write_batch
+from groundstation.archive.caller import CallThread
 from groundstation.archive.contacts import keep_plans
 from groundstation.archive.engine import (
     FAILURES,
     ArchiveUnavailableError,
     FileIdentity,
+    begin_on_driver,
     is_data_error,
     open_engine,
     tell_of_old_sqlite,
@@ -35,7 +36,7 @@ __all__ = ["ArchiveUnavailableError", "Writer"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
+Begin = Callable[[Connection], AbstractContextManager[object]]
 
 STUCK_S = 30.0  # a write that takes longer is no longer "up", though it may still succeed
 
@@ -50,7 +51,7 @@ class Writer:
     def __init__(self, url: str, password_file: Path | None = None) -> None:
         self._engine = open_engine(url, password_file)
         self._file = FileIdentity(self._engine.url)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="archive")
+        self._thread = CallThread("archive")
         self._connection: Connection | None = None
         self._doubtful: list[range] = []
         self._last_stored_at_us = 0
@@ -75,9 +76,9 @@ class Writer:
     async def __aexit__(self, *_: object) -> None:
         """Finish what was begun, then close: a write whose caller was cancelled still commits or fails whole."""
         try:
-            await self._in_thread(self._disconnect)
+            await self._thread.call(self._disconnect)
         finally:
-            self._thread.shutdown(wait=False)
+            self._thread.close()
 
     async def store(self, packets: Sequence[Packet], rejections: Sequence[Rejection]) -> Sequence[Fate]:
         """Commit everything in one transaction and return each packet's fate.
@@ -86,15 +87,15 @@ class Writer:
         was committed, or where the answer to the commit was lost: then the same call finds its own packets, and
         still returns STORED for them.
         """
-        return await self._in_thread(lambda: self._store(packets, rejections))
+        return await self._thread.call(lambda: self._store(packets, rejections))
 
     async def save_definitions(self, definitions: Sequence[Definition]) -> None:
         """Keep each definition once, by its hash."""
-        await self._in_thread(lambda: self._transact(lambda c: keep_definitions(c, definitions, now_us())))
+        await self._thread.call(lambda: self._transact(lambda c: keep_definitions(c, definitions, now_us())))
 
     async def save_elements(self, elements: Sequence[Elements]) -> None:
         """Keep each element set once, under the name that it carries: our slug."""
-        await self._in_thread(lambda: self._transact(lambda c: keep_elements(c, elements, now_us())))
+        await self._thread.call(lambda: self._transact(lambda c: keep_elements(c, elements, now_us())))
 
     async def save_passes(
         self, passes: Sequence["Pass"], window: tuple[datetime, datetime] | None = None
@@ -104,25 +105,24 @@ class Writer:
         With `window`, `passes` are all that culminate in it, and known ones that are not among them and have not
         begun are forgotten.
         """
-        return await self._in_thread(lambda: self._transact(lambda c: keep_passes(c, passes, now_us(), window)))
+        return await self._thread.call(lambda: self._transact(lambda c: keep_passes(c, passes, now_us(), window)))
 
     async def save_plans(
         self, plans: Mapping[str, Plan], pass_numbers: Mapping["Pass", int], now: datetime
     ) -> dict[str, list[int]]:
         """Keep each station's plan and return its contacts' numbers in order: the old ones where they were known."""
-        return await self._in_thread(lambda: self._transact(lambda c: keep_plans(c, plans, pass_numbers, now)))
+        return await self._thread.call(lambda: self._transact(lambda c: keep_plans(c, plans, pass_numbers, now)))
 
     async def commit(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what `work` did with the writing connection, once it is committed; raises ArchiveUnavailableError."""
-        return await self._in_thread(lambda: self._transact(lambda c: work(c, *args, **kwargs)))
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await self._thread.call(lambda: self._transact(lambda c: work(c, *args, **kwargs)))
 
     def _store(self, packets: Sequence[Packet], rejections: Sequence[Rejection]) -> Sequence[Fate]:
         batch = Batch(packets, rejections, self._next_stored_at_us(len(packets) + len(rejections)))
+        # What has to be recognised is asked through SQLAlchemy, which then begins the transaction itself.
+        begin = Connection.begin if self._doubtful else begin_on_driver
         try:
-            self._transact(lambda connection: self._write(connection, batch, careful=False))
+            self._transact(lambda connection: self._write(connection, batch, careful=False), begin)
         except FAILURES as error:
             if not is_data_error(error):
                 raise
@@ -139,7 +139,7 @@ class Writer:
         write_batch(connection, batch, self._doubtful, careful=careful)
         self._doubtful.append(batch.span())  # from here on a failure may be a success that nobody heard of
 
-    def _transact(self, work: Callable[[Connection], T]) -> T:
+    def _transact(self, work: Callable[[Connection], T], begin: Begin = Connection.begin) -> T:
         """Return what `work` returns once it is committed.
 
         Raises ArchiveUnavailableError, or the driver's own error where the database refuses the data.
@@ -147,7 +147,7 @@ class Writer:
         self._began = began = time.monotonic()
         try:
             connection = self._connected()
-            with connection.begin():
+            with begin(connection):
                 result = work(connection)
             self._file.check()
         except FAILURES as error:
