@@ -35,6 +35,7 @@ from groundstation.pass_calendar import read_calendar
 from groundstation.pipeline import RETRY_FIRST_S, RETRY_MOST_S, Inbox, record
 from groundstation.planning import Planner
 from groundstation.prediction import Predictor
+from groundstation.resting import BEAT_S, rest
 from groundstation.stations import Stations
 from groundstation.supply import Supply
 from groundstation.tally import Tally
@@ -237,11 +238,11 @@ class Daemon:
             level = logging.INFO if changed or figures != told else logging.DEBUG
             log.log(level, "%d passes predicted for the next %.0f h, %d contacts planned", *figures)
             told = figures
-            for _ in range(max(1, int(settings.refresh_s))):
-                beat()
-                await asyncio.sleep(1)
-                if self.supply.changed.is_set() or (self.leadership.leads and not led):
+            due = time.monotonic() + settings.refresh_s
+            while (left_s := due - time.monotonic()) > 0 and not self.supply.changed.is_set():
+                if self.leadership.leads and not led:
                     break
+                await rest(min(left_s, BEAT_S), beat, self.supply.changed)
 
     async def _keep_up(self, writer: Writer) -> None:
         await self.upkeep.run(writer, lambda: self.leadership.leads, self._beat("upkeep"))

@@ -9,6 +9,7 @@ from groundstation.archive.pass_queries import PredictedPass, passes_heard
 from groundstation.archive.queries import Reader
 from groundstation.archive.writer import ArchiveUnavailableError
 from groundstation.monitor.health import HeardPass
+from groundstation.resting import rest
 from groundstation.telemetry.definition import Definition
 from groundstation.telemetry.moments import microseconds
 
@@ -38,11 +39,7 @@ class LastPasses:
         while True:
             self._ended.clear()
             await self.renew(datetime.now(UTC))
-            for _ in range(AGAIN_S):
-                beat()
-                await asyncio.sleep(1)
-                if self._ended.is_set():
-                    break
+            await rest(AGAIN_S, beat, self._ended)
 
     async def renew(self, now: datetime) -> None:
         """Ask the archive; while it is away, what was known stays."""

@@ -28,6 +28,7 @@ from groundstation.orbit.elements import Elements, ElementsError
 from groundstation.orbit.gate import Reason, Refusal, confirms, judge, remark
 from groundstation.orbit.passes import Pass
 from groundstation.orbit.shift import prediction_shifts
+from groundstation.resting import rest
 from groundstation.telemetry.moments import microseconds
 
 log = logging.getLogger(__name__)
@@ -243,9 +244,7 @@ class Supply:
             except ArchiveUnavailableError as error:
                 log.warning("%s is not asked for elements while the archive cannot remember it: %s", source.name, error)
                 wait_s = RETRY_S
-            for _ in range(round(wait_s)):
-                beat()
-                await asyncio.sleep(1)
+            await rest(wait_s, beat)
 
     async def fetch(self, source: SourceSettings, writer: Writer, beat: Beat = lambda: None) -> tuple[Round, int]:
         """Ask `source` if it may be asked, offer what it has and count what serves; raises ArchiveUnavailableError."""

@@ -2,14 +2,15 @@
 
 Each step is one short transaction of the writer, and between two of them the packets that came meanwhile have theirs.
 All that takes a tenth of a core at most while there is much to do, as after a backlog. An hour that packets still come
-to is summed up again only after a while that grows with it: a thousandth of a core, however fast they come.
+to is summed up again when no more came since the last look, or after a while that grows with it: a few ten-thousandths
+of a core, however fast they come. Until then a question about it is answered from its packets.
 """
 
 import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from groundstation.archive.queries import Reader
@@ -17,6 +18,7 @@ from groundstation.archive.retention import Rule, forget, free_some, rules_of, s
 from groundstation.archive.rollups import Hour, MarksGoneError, keep_rollups, marked_hours, sum_some, take_off
 from groundstation.archive.settings import RetentionSettings
 from groundstation.archive.writer import ArchiveUnavailableError, Writer
+from groundstation.resting import rest
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ ROWS = 500  # kept in one transaction: 3 ms
 MARKS = 1000  # taken off in one transaction: 2 ms
 SHARE = 0.1  # of a core, while there is something to do
 REST_LEAST_S, REST_MOST_S = 0.01, 1.0
-AGAIN_AFTER_S = 0.005  # for each packet in the hour; to sum one up takes 5 µs
+AGAIN_AFTER_S = 0.02  # for each packet in the hour; to sum one up takes 5 µs
 
 
 class Upkeep:
@@ -40,7 +42,9 @@ class Upkeep:
         self.forgot_at_us: int | None = None  # when nothing was left that was too old
         self.forgotten: Counter[str] = Counter()  # rows by table
         self._forget_at = time.monotonic()
-        self._not_before: dict[tuple[str, int], float] = {}  # when an hour may be summed up again
+        # By satellite and hour: when it may be summed up again although packets come, and its newest mark.
+        self._not_before: dict[tuple[str, int], float] = {}
+        self._newest_marks: dict[tuple[str, int], int] = {}
 
     async def run(self, writer: Writer, leads: Callable[[], bool], beat: Callable[[], None]) -> None:
         """Work while `leads` says so, until cancelled. A database that is away is tried again."""
@@ -51,9 +55,7 @@ class Upkeep:
                         await self._keep_up(writer, beat)
                 except ArchiveUnavailableError as error:
                     log.warning("the archive's upkeep waits: %s", error)
-            for _ in range(ROLL_UP_EVERY_S):
-                beat()
-                await asyncio.sleep(1)
+            await rest(ROLL_UP_EVERY_S, beat)
 
     async def _keep_up(self, writer: Writer, beat: Callable[[], None]) -> None:
         forgetting = time.monotonic() >= self._forget_at
@@ -66,8 +68,9 @@ class Upkeep:
 
     async def roll_up(self, writer: Writer, beat: Callable[[], None] = lambda: None) -> None:
         """Roll up every hour that is due, the longest waiting first; raises ArchiveUnavailableError."""
+        before, self._newest_marks = self._newest_marks, {}
         try:
-            while due := await self._due_hours(writer, beat):
+            while due := await self._due_hours(writer, beat, before):
                 for first in range(0, len(due), HOURS):
                     await self._roll_up(writer, due[first : first + HOURS], beat)
         except MarksGoneError:
@@ -75,8 +78,12 @@ class Upkeep:
             return
         self.rolled_up_at_us = time.time_ns() // 1000
 
-    async def _due_hours(self, writer: Writer, beat: Callable[[], None]) -> list[Hour]:
+    async def _due_hours(
+        self, writer: Writer, beat: Callable[[], None], before: Mapping[tuple[str, int], int]
+    ) -> list[Hour]:
         """Return the marked hours that need not wait, and leave no more than one mark on any.
+
+        `before` are the newest marks at the last look: where there is no newer one, nothing came meanwhile.
 
         Each transaction leaves marks, a hundred thousand in an hour, and every question about hours looks at them.
         """
@@ -90,7 +97,9 @@ class Upkeep:
                 del hour.marks[:-1]
             now = time.monotonic()
             self._not_before = {key: at for key, at in self._not_before.items() if at > now}
-            due = [hour for hour in hours if (hour.satellite, hour.begin_us) not in self._not_before]
+            newest = {hour.key: hour.marks[-1] for hour in hours}
+            self._newest_marks |= newest
+            due = [one for one in hours if one.key not in self._not_before or before.get(one.key) == newest[one.key]]
             if due or len(spare) < MARKS:
                 return due
 
@@ -103,7 +112,7 @@ class Upkeep:
             async with resting(beat):
                 await writer.commit(keep_rollups, hours[first : first + together])
         for hour in hours:
-            self._not_before[hour.satellite, hour.begin_us] = time.monotonic() + AGAIN_AFTER_S * hour.packets
+            self._not_before[hour.key] = time.monotonic() + AGAIN_AFTER_S * hour.packets
 
     async def forget(self, writer: Writer, beat: Callable[[], None] = lambda: None) -> None:
         """Delete all that is too old and give the space back; raises ArchiveUnavailableError."""

@@ -59,22 +59,35 @@ async def test_who_does_not_lead_leaves_the_archive_alone(tmp_path: Path) -> Non
 
 
 async def test_an_hour_that_packets_still_come_to_waits_as_long_as_it_is_big(file: Place) -> None:
-    waits_s = 300 * AGAIN_AFTER_S
+    waits_s = 100 * AGAIN_AFTER_S
     async with file.writer() as writer, file.reader() as reader:
         upkeep = Upkeep(reader, RetentionSettings())
-        await writer.store([packet(number) for number in range(300)], [])
+        await writer.store([packet(number) for number in range(100)], [])
         await upkeep.roll_up(writer)
         rolled_up = time.monotonic()
-        for number in range(300, 305):
+        for number in range(100, 105):
             await writer.store([packet(number)], [])
             await upkeep.roll_up(writer)
             assert file.count("rollup_dirty") == 1  # however often something came
         assert time.monotonic() < rolled_up + waits_s
-        assert file.rows(COUNTED) == [(300,)]
+        assert file.rows(COUNTED) == [(100,)]
         await asyncio.sleep(rolled_up + waits_s - time.monotonic())
-        await writer.store([packet(7200)], [])  # another hour does not wait for that one
+        await writer.store([packet(105), packet(7200)], [])  # another hour does not wait for that one
         await upkeep.roll_up(writer)
-    assert file.rows(COUNTED) == [(1,), (305,)]
+    assert file.rows(COUNTED) == [(1,), (106,)]
+    assert file.count("rollup_dirty") == 0
+
+
+async def test_an_hour_is_rolled_up_once_nothing_came_between_two_looks(file: Place) -> None:
+    async with file.writer() as writer, file.reader() as reader:
+        upkeep = Upkeep(reader, RetentionSettings())
+        await writer.store([packet(number) for number in range(1000)], [])
+        await upkeep.roll_up(writer)
+        await writer.store([packet(1000)], [])
+        await upkeep.roll_up(writer)
+        assert file.rows(COUNTED) == [(1000,)]
+        await upkeep.roll_up(writer)
+    assert file.rows(COUNTED) == [(1001,)]
     assert file.count("rollup_dirty") == 0
 
 

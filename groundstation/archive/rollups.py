@@ -40,6 +40,10 @@ class Hour:
     packets: int = 0
     sums: dict[str, Sum] = field(default_factory=dict)
 
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.satellite, self.begin_us
+
     def rows(self) -> list[Row]:
         return [(self.satellite, name, self.begin_us, *summed) for name, summed in self.sums.items()]
 

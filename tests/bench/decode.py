@@ -53,16 +53,21 @@ def data(number: int) -> list[object]:
     return [*linear, *cubic, number % 2, 1, 20.5 + number % 10, -3.25, number, 7, "nominal", "boot 12"]
 
 
-def payload(number: int, named: bool = True) -> bytes:
+def generated_at_us(number: int, every_us: int = 1_000_000) -> int:
+    return 1_760_000_000_000_000 + number * every_us
+
+
+def payload(number: int, named: bool = True, every_us: int = 1_000_000) -> bytes:
     """Return the message of packet `number` as a station sends it; each has its own frame."""
     raws = data(number)
     frame = pack_frame(
         1,
         number % 16384,
-        1_760_000_000_000_000 + number * 1_000_000,
+        generated_at_us(number, every_us),
         {f"parameter_{n:02}": raw for n, raw in enumerate(raws)} if named else raws,
     )
-    return seal(frame, 1_760_000_000_250_000 + number * 1_000_000, link={"rssi_dbm": -101.5, "snr_db": 9.25})
+    received_at_us = generated_at_us(number, every_us) + 250_000
+    return seal(frame, received_at_us, link={"rssi_dbm": -101.5, "snr_db": 9.25})
 
 
 def messages(count: int, named: bool) -> list[Message]:

@@ -42,7 +42,7 @@ from groundstation.tally import Tally
 from groundstation.telemetry.decode import Decoder
 from groundstation.telemetry.packet import Packet
 from tests.archive.places import Place
-from tests.bench.decode import TOPIC, definition, definition_text, messages, payload
+from tests.bench.decode import TOPIC, definition, definition_text, generated_at_us, messages, payload
 from tests.bench.link import measured
 from tests.parts import bare_consumer
 from tests.parts.config_files import SETTINGS, write_files
@@ -57,6 +57,7 @@ LINK_ENGINE = "mqtt5"  # the daemon's own towards a broker of MQTT 5
 FILTER = "gs/v1/+/+/telemetry"
 FLOOR_ROUNDS = 5
 LIVE_PER_SECOND = 100
+LIVE_US = 1_000_000 // LIVE_PER_SECOND  # from one to the next, by the satellite's clock too
 STAGE_PACKETS = 20_000
 
 
@@ -264,8 +265,8 @@ async def trickle(port: int, first: int, seconds: float) -> dict[int, float]:
         began = time.monotonic()
         for place in range(int(seconds * LIVE_PER_SECOND)):
             await asyncio.sleep(began + place / LIVE_PER_SECOND - time.monotonic())
-            message = payload(first + place)
-            published[1_760_000_000_000_000 + (first + place) * 1_000_000] = time.monotonic()
+            message = payload(first + place, every_us=LIVE_US)
+            published[generated_at_us(first + place, LIVE_US)] = time.monotonic()
             await publisher.publish(TOPIC, message)
     return published
 
