@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 BATCH_MOST = 1000  # messages in one transaction
 BATCH_BYTES = 1_000_000  # payload in one transaction, the message that passes it included
 SLICE_S = 0.01  # of decoding, after which others have their turn: hostile messages cost milliseconds each
-FEW = 10  # messages, which are not worth to be decoded while others are committed
+FEW = 10  # messages, for which a task of their own costs more than it would save
 PACE_S = 0.02  # from one batch to the next at least, unless it is full: one sync for many packets
 IDLE_S = 5.0  # how often an idle pipeline shows that it is alive
 RETRY_FIRST_S, RETRY_MOST_S = 0.25, 15.0
@@ -178,8 +178,8 @@ async def record(
             decoded = await decode_all(decode, batch)
             if committing is not None:
                 await committing
-            # The database works outside the interpreter for the most part: meanwhile the next batch is decoded. To
-            # decode a FEW takes less time than another task.
+            # The database works outside the interpreter for the most part: meanwhile the next batch is decoded. With
+            # a FEW messages the task for that would cost more than it saves.
             work = commit(inbox, decoded, archive, observe, beat)
             if len(batch) > FEW:
                 committing = tasks.create_task(work, name="commit")

@@ -2,12 +2,13 @@
 
 Each step is one short transaction of the writer, and between two of them the packets that came meanwhile have theirs.
 All that takes a tenth of a core at most while there is much to do, as after a backlog. An hour that packets still come
-to is summed up again when no more came since the last look, or after a while that grows with it: a few ten-thousandths
-of a core, however fast they come. Until then a question about it is answered from its packets.
+to is summed up again after a while that grows with it, and sooner when none came since the last look: a few
+ten-thousandths of a core while they come, a thousandth at most. Until then its packets answer what is asked about it.
 """
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -30,6 +31,7 @@ MARKS = 1000  # taken off in one transaction: 2 ms
 SHARE = 0.1  # of a core, while there is something to do
 REST_LEAST_S, REST_MOST_S = 0.01, 1.0
 AGAIN_AFTER_S = 0.02  # for each packet in the hour; to sum one up takes 5 µs
+QUIET_AFTER_S = 0.005  # where no packet came since the last look
 
 
 class Upkeep:
@@ -42,8 +44,8 @@ class Upkeep:
         self.forgot_at_us: int | None = None  # when nothing was left that was too old
         self.forgotten: Counter[str] = Counter()  # rows by table
         self._forget_at = time.monotonic()
-        # By satellite and hour: when it may be summed up again although packets come, and its newest mark.
-        self._not_before: dict[tuple[str, int], float] = {}
+        # By satellite and hour: when it was summed up and of how many packets, and its newest mark at the last look.
+        self._summed: dict[tuple[str, int], tuple[float, int]] = {}
         self._newest_marks: dict[tuple[str, int], int] = {}
 
     async def run(self, writer: Writer, leads: Callable[[], bool], beat: Callable[[], None]) -> None:
@@ -60,7 +62,7 @@ class Upkeep:
     async def _keep_up(self, writer: Writer, beat: Callable[[], None]) -> None:
         forgetting = time.monotonic() >= self._forget_at
         if forgetting:
-            self._not_before.clear()  # what is not rolled up is not forgotten
+            self._summed.clear()  # what is not rolled up is not forgotten
         await self.roll_up(writer, beat)
         if forgetting:
             await self.forget(writer, beat)
@@ -91,28 +93,29 @@ class Upkeep:
             hours = await self._archive.ask(marked_hours)
             spare = [mark for hour in hours for mark in hour.marks[:-1]]
             for first in range(0, len(spare), MARKS):
-                async with resting(beat):
+                async with sharing(beat):
                     await writer.commit(take_off, spare[first : first + MARKS])
             for hour in hours:
                 del hour.marks[:-1]
-            now = time.monotonic()
-            self._not_before = {key: at for key, at in self._not_before.items() if at > now}
-            newest = {hour.key: hour.marks[-1] for hour in hours}
-            self._newest_marks |= newest
-            due = [one for one in hours if one.key not in self._not_before or before.get(one.key) == newest[one.key]]
+            self._newest_marks |= {hour.key: hour.marks[-1] for hour in hours}
+            due = [hour for hour in hours if self._is_due(hour, quiet=before.get(hour.key) == hour.marks[-1])]
             if due or len(spare) < MARKS:
                 return due
 
+    def _is_due(self, hour: Hour, *, quiet: bool) -> bool:
+        summed_at, packets = self._summed.get(hour.key, (-math.inf, 0))
+        return time.monotonic() >= summed_at + (QUIET_AFTER_S if quiet else AGAIN_AFTER_S) * packets
+
     async def _roll_up(self, writer: Writer, hours: list[Hour], beat: Callable[[], None]) -> None:
         while any(hour.unread for hour in hours):
-            async with resting(beat):
+            async with sharing(beat):
                 await self._archive.ask(sum_some, hours)
         together = max(1, ROWS // max(1, *(len(hour.sums) for hour in hours)))
         for first in range(0, len(hours), together):
-            async with resting(beat):
+            async with sharing(beat):
                 await writer.commit(keep_rollups, hours[first : first + together])
         for hour in hours:
-            self._not_before[hour.key] = time.monotonic() + AGAIN_AFTER_S * hour.packets
+            self._summed[hour.key] = time.monotonic(), hour.packets
 
     async def forget(self, writer: Writer, beat: Callable[[], None] = lambda: None) -> None:
         """Delete all that is too old and give the space back; raises ArchiveUnavailableError."""
@@ -124,13 +127,13 @@ class Upkeep:
             log.info("%d rows were older than the archive keeps", self.forgotten.total() - before)
             more = True
             while more:
-                async with resting(beat):
+                async with sharing(beat):
                     more = await writer.commit(free_some)
         self.forgot_at_us = time.time_ns() // 1000
 
     async def _forget_all(self, writer: Writer, rule: Rule, beat: Callable[[], None]) -> None:
         while True:
-            async with resting(beat):
+            async with sharing(beat):
                 gone = await writer.commit(forget, rule)
             if not gone:
                 return
@@ -138,8 +141,8 @@ class Upkeep:
 
 
 @asynccontextmanager
-async def resting(beat: Callable[[], None]) -> AsyncIterator[None]:
-    """Rest after what is done here, so long that it takes its share of a core, and those who wait go first."""
+async def sharing(beat: Callable[[], None]) -> AsyncIterator[None]:
+    """Pause after what is done here, so long that it takes its share of a core, and those who wait go first."""
     began = time.monotonic()
     yield
     took_s = time.monotonic() - began

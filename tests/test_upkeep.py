@@ -10,7 +10,7 @@ import pytest
 from groundstation.archive.settings import RetentionSettings
 from groundstation.config import ConfigError, load_config
 from groundstation.daemon import Daemon
-from groundstation.upkeep import AGAIN_AFTER_S, ROWS, Upkeep, resting
+from groundstation.upkeep import AGAIN_AFTER_S, QUIET_AFTER_S, ROWS, Upkeep, sharing
 from tests.archive.conftest import file
 from tests.archive.places import SECOND, Place, packet
 from tests.parts.config_files import SETTINGS, write_files
@@ -78,16 +78,17 @@ async def test_an_hour_that_packets_still_come_to_waits_as_long_as_it_is_big(fil
     assert file.count("rollup_dirty") == 0
 
 
-async def test_an_hour_is_rolled_up_once_nothing_came_between_two_looks(file: Place) -> None:
+async def test_an_hour_waits_less_where_nothing_came_between_two_looks(file: Place) -> None:
     async with file.writer() as writer, file.reader() as reader:
         upkeep = Upkeep(reader, RetentionSettings())
-        await writer.store([packet(number) for number in range(1000)], [])
+        await writer.store([packet(number) for number in range(200)], [])
         await upkeep.roll_up(writer)
-        await writer.store([packet(1000)], [])
+        await writer.store([packet(200)], [])
+        await asyncio.sleep(200 * QUIET_AFTER_S)
         await upkeep.roll_up(writer)
-        assert file.rows(COUNTED) == [(1000,)]
+        assert file.rows(COUNTED) == [(200,)]
         await upkeep.roll_up(writer)
-    assert file.rows(COUNTED) == [(1001,)]
+    assert file.rows(COUNTED) == [(201,)]
     assert file.count("rollup_dirty") == 0
 
 
@@ -115,7 +116,7 @@ async def test_a_backlog_is_rolled_up_in_short_turns_beside_what_comes(file: Pla
 async def test_rest_follows_work_in_proportion() -> None:
     beats = list[float]()
     began = time.monotonic()
-    async with resting(lambda: beats.append(time.monotonic())):
+    async with sharing(lambda: beats.append(time.monotonic())):
         time.sleep(0.02)  # noqa: ASYNC251  (the work, as whoever holds the loop sees it)
     assert len(beats) == 1
     assert 0.2 <= time.monotonic() - began < 1

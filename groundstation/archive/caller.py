@@ -19,14 +19,20 @@ Call = tuple[Callable[[], object], asyncio.AbstractEventLoop, "asyncio.Future[An
 
 
 class CallThread:
-    """One thread, begun with the first call. A call whose caller is cancelled is made all the same."""
+    """One thread, begun with the first call; a process that ends does not wait for it."""
 
     def __init__(self, name: str) -> None:
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._closed = False
 
     async def call(self, work: Callable[[], T]) -> T:
-        """Return what `work` returns, or raise what it raises, once all calls before it are done."""
+        """Return what `work` returns, or raise what it raises, once all calls before it are done.
+
+        A call that has begun is made to its end, whatever becomes of the caller. Raises RuntimeError once closed.
+        """
+        if self._closed:
+            raise RuntimeError(f"the thread {self._thread.name} is closed")
         if self._thread.ident is None:
             self._thread.start()
         loop = asyncio.get_running_loop()
@@ -37,6 +43,7 @@ class CallThread:
 
     def close(self) -> None:
         """Let the thread end when all calls are done."""
+        self._closed = True
         self._calls.put(None)
 
     def _work(self) -> None:
@@ -46,17 +53,25 @@ class CallThread:
 
 
 def _answer(work: Callable[[], object], loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[Any]") -> None:
-    """Make the call and hand its outcome to the loop, where somebody still waits for it."""
-    settle: Callable[[Any], None]
-    outcome: object
-    try:
-        outcome, settle = work(), answer.set_result
-    except BaseException as error:  # noqa: BLE001  # it is the caller's, whatever it is
-        outcome, settle = error, answer.set_exception
-    with contextlib.suppress(RuntimeError):  # the loop is closed
-        loop.call_soon_threadsafe(_settle, answer, settle, outcome)
-
-
-def _settle(answer: "asyncio.Future[Any]", settle: Callable[[Any], None], outcome: object) -> None:
+    """Make the call and hand its outcome to the loop, if somebody waits for it."""
     if not answer.cancelled():
-        settle(outcome)
+        outcome, error = _outcome(work)
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(_settle, answer, outcome, error)
+
+
+def _outcome(work: Callable[[], object]) -> tuple[object, BaseException | None]:
+    """Return what `work` returned or raised; the traceback holds this frame, which knows nothing of the future."""
+    try:
+        return work(), None
+    except BaseException as error:  # noqa: BLE001  # it is the caller's, whatever it is
+        return None, error
+
+
+def _settle(answer: "asyncio.Future[Any]", outcome: object, error: BaseException | None) -> None:
+    if answer.cancelled():
+        return
+    if error is None:
+        answer.set_result(outcome)
+    else:
+        answer.set_exception(error)

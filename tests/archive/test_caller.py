@@ -34,20 +34,21 @@ async def test_what_a_call_raises_is_raised_where_it_was_made_and_the_next_is_ma
     thread.close()
 
 
-async def test_a_call_is_made_although_its_caller_was_cancelled() -> None:
+async def test_a_call_that_has_begun_is_made_whatever_becomes_of_its_caller() -> None:
     thread, begun, go, made = CallThread("calls"), threading.Event(), threading.Event(), []
 
     def slow() -> None:
         begun.set()
         go.wait(10)
+        made.append("begun")
 
     first = asyncio.create_task(thread.call(slow))
-    second = asyncio.create_task(thread.call(lambda: made.append(1)))
+    second = asyncio.create_task(thread.call(lambda: made.append("not begun")))
     await asyncio.to_thread(begun.wait, 10)
     first.cancel()
     second.cancel()
     go.set()
-    assert await thread.call(lambda: list(made)) == [1]
+    assert await thread.call(lambda: list(made)) == ["begun"]
     thread.close()
     assert first.cancelled()
     assert second.cancelled()
@@ -88,6 +89,8 @@ async def test_the_thread_ends_when_it_is_closed_and_all_calls_are_made() -> Non
     calls = [asyncio.create_task(thread.call(lambda: made.append(1))) for _ in range(3)]
     await asyncio.sleep(0)
     thread.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        await thread.call(lambda: made.append(2))
     await asyncio.gather(*calls)
     await eventually(lambda: all(one.name != "calls-that-end" for one in threading.enumerate()))
     assert made == [1, 1, 1]
