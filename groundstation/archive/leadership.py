@@ -12,12 +12,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
 from sqlalchemy import Connection
 
+from groundstation.archive.caller import CallThread
 from groundstation.archive.engine import FAILURES, one_line, open_engine
 from groundstation.archive.migrate import LOCK as MIGRATION_LOCK
 
@@ -38,7 +38,7 @@ class Leadership:
         self._alone = engine.dialect.name == "sqlite"
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._ask_every_s = ask_every_s
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="leadership")
+        self._thread = CallThread("leadership")
         self._connection: Connection | None = None
         self._proved: float | None = None  # when the server last said that the lock is ours
         self._told = False  # what the log last said
@@ -50,25 +50,22 @@ class Leadership:
 
     async def __aenter__(self) -> Self:
         if not self._alone:
-            await self._in_thread(self._ask)
+            await self._thread.call(self._ask)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Give the lock back, so that another need not wait."""
-        await self._in_thread(self._drop)  # after a question that is still being asked
-        self._thread.shutdown(wait=False)
+        await self._thread.call(self._drop)  # after a question that is still being asked
+        self._thread.close()
 
     async def keep(self, beat: Callable[[], None] = lambda: None) -> None:
         """Ask for the lock, and prove that it is still ours, until cancelled."""
         while True:
             beat()
             if not self._alone:
-                await self._in_thread(self._ask)
+                await self._thread.call(self._ask)
             self._tell()
             await asyncio.sleep(self._ask_every_s)
-
-    async def _in_thread(self, work: Callable[[], None]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _ask(self) -> None:
         try:
