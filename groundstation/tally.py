@@ -28,7 +28,6 @@ class SatelliteTally:
     stored: Counter[tuple[str, str, str]]  # by station, packet, kind; known ones begin at 0, so that a rate has a start
     duplicates: Counter[str]  # by station
     periods_us: Mapping[str, int]  # by packet, where the definition says how often one is expected
-    sizes: Mapping[str, int]  # by packet, how many parameters it has
     last_generated_at_us: int | None = None
     last_received_at_us: int | None = None
     unknown: int = 0  # keys that nothing describes, over all stored packets
@@ -111,7 +110,6 @@ def begin(definition: Definition, stations: Collection[str]) -> SatelliteTally:
         stored=Counter(dict.fromkeys(product(stations, packets, KINDS), 0)),
         duplicates=Counter(dict.fromkeys(stations if packets else (), 0)),
         periods_us={one.name: round(one.period_s * 1e6) for one in definition.packets if one.period_s},
-        sizes={one.name: len(one.parameters) for one in definition.packets},
     )
 
 
@@ -119,7 +117,7 @@ def remember(entry: SatelliteTally, packet: Packet) -> None:
     """Take a new realtime packet into the latest values and the sequence counts."""
     name, generated_at_us = packet.packet, packet.generated_at_us
     entry.last_generated_at_us = max(generated_at_us, entry.last_generated_at_us or 0)
-    if len(packet.values) == entry.sizes[name]:
+    if packet.whole:
         keep_newer(entry.newest, name, packet)
     else:
         for parameter in packet.values:

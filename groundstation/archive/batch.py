@@ -14,7 +14,8 @@ from groundstation.archive.rows import (
     RowError,
     dirty_rows,
     key_of,
-    latest_rows,
+    latest_packet_rows,
+    latest_parameter_rows,
     packet_row,
     quarantine_rows,
     reception_row,
@@ -56,8 +57,10 @@ def write_batch(
     else:
         _write(connection, batch, ready)
     # Once for all and in order of arrival: of two packets with equal times the first to come is the latest.
-    kept = [one for one, fate in zip(batch.packets, batch.fates, strict=True) if fate is not Fate.QUARANTINED]
-    statements.insert(connection, statements.LATEST, latest_rows(kept))
+    stored = sorted(one for one in ready if batch.fates[one[0]] is not Fate.QUARANTINED)
+    kept = [(batch.packets[place], row) for place, row in stored]
+    statements.insert(connection, statements.LATEST_PACKET, latest_packet_rows(kept))
+    statements.insert(connection, statements.LATEST_PARAMETER, latest_parameter_rows(kept))
     new = [one for one, fate in zip(batch.packets, batch.fates, strict=True) if fate is Fate.STORED]
     statements.insert(connection, statements.DIRTY, dirty_rows(new))
     if doubtful:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from groundstation.archive.columns import EARLIEST_US, LATEST_US, encode_json, encode_json_lines
@@ -14,11 +15,21 @@ PACKET_COLUMNS = (
     "satellite", "generated_at", "digest", "name", "sequence", "kind", "received_at", "stored_at", "station", "link",
     "definition_hash", "frame", "parameters", "levels", "faults", "link_quality",
 )  # fmt: skip
-STORED_AT = PACKET_COLUMNS.index("stored_at")
+GENERATED_AT, STORED_AT = PACKET_COLUMNS.index("generated_at"), PACKET_COLUMNS.index("stored_at")
 RECEPTION_COLUMNS = (
     "satellite", "generated_at", "digest", "station", "kind", "received_at", "stored_at", "link", "link_quality",
 )  # fmt: skip
-LATEST_COLUMNS = ("satellite", "parameter", "packet", "generated_at", "received_at", "station", "value", "level")
+LATEST_PACKET_COLUMNS = (
+    "satellite", "packet", "generated_at", "received_at", "stored_at", "station", "parameters", "levels",
+)  # fmt: skip
+LATEST_PARAMETER_COLUMNS = (
+    "satellite", "parameter", "packet", "generated_at", "received_at", "stored_at", "station", "value", "level",
+)  # fmt: skip
+as_latest = itemgetter(
+    *map(PACKET_COLUMNS.index, (
+        "satellite", "name", "generated_at", "received_at", "stored_at", "station", "parameters", "levels",
+    ))
+)  # fmt: skip
 DIRTY_COLUMNS = ("satellite", "hour")
 ROLLUP_COLUMNS = ("satellite", "parameter", "hour", "min", "max", "mean", "n")
 QUARANTINE_COLUMNS = (
@@ -82,27 +93,41 @@ def reception_row(packet: Packet, stored_at_us: int) -> Row:
     )
 
 
-def latest_rows(packets: Sequence[Packet]) -> list[Row]:
-    """Return the newest value of each parameter among the realtime packets, in the order of the key.
+def latest_packet_rows(kept: Sequence[tuple[Packet, Row]]) -> list[Row]:
+    """Return the newest of each kind among the whole realtime packets, in the order of the key.
+
+    `kept` has each packet with its row, in order of arrival: of equal times the first to come stays.
+    """
+    newest: dict[tuple[str, str], Row] = {}
+    for packet, row in kept:
+        if packet.whole and packet.kind == "realtime":
+            kind = packet.satellite, packet.packet
+            if kind not in newest or row[GENERATED_AT] > newest[kind][GENERATED_AT]:
+                newest[kind] = row
+    return [as_latest(newest[kind]) for kind in sorted(newest)]
+
+
+def latest_parameter_rows(kept: Sequence[tuple[Packet, Row]]) -> list[Row]:
+    """Return the newest value of each parameter among the other realtime packets, in the order of the key.
 
     In the same order everywhere, so that two daemons cannot wait for each other's rows.
     """
-    newest: dict[str, dict[str, Packet]] = {}
-    live = [packet for packet in packets if packet.kind == "realtime"]
-    live.sort(key=lambda packet: packet.generated_at_us, reverse=True)  # stable: of equals the first to come stays
-    for packet in reversed(live):
-        newest.setdefault(packet.satellite, {}).update(dict.fromkeys(packet.values, packet))
+    live = [one for one in kept if one[0].kind == "realtime" and not one[0].whole]
+    live.sort(key=lambda one: one[0].generated_at_us, reverse=True)  # stable: of equals the first to come stays
+    newest: dict[str, dict[str, tuple[Packet, Row]]] = {}
+    for one in reversed(live):
+        newest.setdefault(one[0].satellite, {}).update(dict.fromkeys(one[0].values, one))
     rows = []
     for parameters in newest.values():
-        for packet in {id(packet): packet for packet in parameters.values()}.values():
-            rows += [row for row in _values_of(packet) if parameters[row[1]] is packet]
+        for one in {id(one): one for one in parameters.values()}.values():
+            rows += [row for row in _values_of(*one) if parameters[row[1]] is one]
     rows.sort()
     return rows
 
 
-def _values_of(packet: Packet) -> list[Row]:
+def _values_of(packet: Packet, row: Row) -> list[Row]:
     levels = packet.levels
-    place = (packet.packet, packet.generated_at_us, packet.received_at_us, packet.station)
+    place = (packet.packet, packet.generated_at_us, packet.received_at_us, row[STORED_AT], packet.station)
     return [
         (
             packet.satellite,

@@ -25,10 +25,14 @@ from groundstation.archive.engine import sqlite_cursor
 from groundstation.archive.rows import Row
 
 NOTHING = "ON CONFLICT DO NOTHING"
-NEWER = """ON CONFLICT (satellite, parameter) DO UPDATE SET packet = excluded.packet,
-    generated_at = excluded.generated_at, received_at = excluded.received_at, station = excluded.station,
-    value = excluded.value, level = excluded.level
-    WHERE excluded.generated_at > latest.generated_at"""
+NEWER_PACKET = """ON CONFLICT (satellite, packet) DO UPDATE SET generated_at = excluded.generated_at,
+    received_at = excluded.received_at, stored_at = excluded.stored_at, station = excluded.station,
+    parameters = excluded.parameters, levels = excluded.levels
+    WHERE excluded.generated_at > latest_packet.generated_at"""
+NEWER_PARAMETER = """ON CONFLICT (satellite, parameter) DO UPDATE SET packet = excluded.packet,
+    generated_at = excluded.generated_at, received_at = excluded.received_at, stored_at = excluded.stored_at,
+    station = excluded.station, value = excluded.value, level = excluded.level
+    WHERE excluded.generated_at > latest_parameter.generated_at"""
 # Packets are never taken out of an hour but by retention, so the one with more values is the whole one.
 MORE = """ON CONFLICT (satellite, parameter, hour) DO UPDATE SET min = excluded.min, max = excluded.max,
     mean = excluded.mean, n = excluded.n WHERE excluded.n >= rollup_1h.n"""
@@ -61,7 +65,7 @@ class Statement:
         source = f"SELECT {names} FROM ({given}) AS given WHERE {self.where}"  # noqa: S608  (our own names)
         return f"INSERT INTO {self.table.name} ({names}) {source} {self.conflict}"
 
-    @cache  # noqa: B019  (the six statements live as long as the program)
+    @cache  # noqa: B019  (the statements live as long as the program)
     def sqlite(self, length: int) -> str:
         named = ", ".join(f"column{place} AS {name}" for place, name in enumerate(self.columns, start=1))
         row = f"({', '.join('?' * len(self.columns))})"
@@ -96,7 +100,8 @@ def _wanted(table: Table, column: str) -> str:
 
 PACKET = Statement(tables.packet, rows.PACKET_COLUMNS)
 RECEPTION = Statement(tables.reception, rows.RECEPTION_COLUMNS, where=BY_ANOTHER_STATION)
-LATEST = Statement(tables.latest, rows.LATEST_COLUMNS, conflict=NEWER)
+LATEST_PACKET = Statement(tables.latest_packet, rows.LATEST_PACKET_COLUMNS, conflict=NEWER_PACKET)
+LATEST_PARAMETER = Statement(tables.latest_parameter, rows.LATEST_PARAMETER_COLUMNS, conflict=NEWER_PARAMETER)
 DIRTY = Statement(tables.rollup_dirty, rows.DIRTY_COLUMNS)
 ROLLUP = Statement(tables.rollup_1h, rows.ROLLUP_COLUMNS, conflict=MORE)
 QUARANTINE = Statement(tables.quarantine, rows.QUARANTINE_COLUMNS, conflict=AGAIN)

@@ -1,7 +1,9 @@
 """What the archive keeps, as tables; `migrations/` brings a database to this shape, and a test compares the two.
 
     packet ──< reception     one row per frame; one more row for each further station that heard it
-    latest                   the newest value of each parameter, from realtime packets alone
+    latest_packet            the newest realtime packet of each kind, of those that brought all their parameters
+    latest_parameter         the newest value of each parameter that came in a realtime packet without all the others
+    latest                   a view of these two: the newest value of each parameter
     rollup_1h                each parameter's hours, by generation time; kept when retention takes the packets
     rollup_dirty             hours that got packets since they were rolled up: a row for each transaction
     quarantine               messages that could not become packets, whole, with the reason; equal ones of an hour once
@@ -79,18 +81,48 @@ reception = Table(
     Index(None, "satellite", "received_at"),
 )
 
-latest = Table(
-    "latest",
+# A row for each parameter of each packet would be a fifth of what a transaction of a few packets costs.
+latest_packet = Table(
+    "latest_packet",
+    metadata,
+    Column("satellite", Text, nullable=False),
+    Column("packet", Text, nullable=False),
+    Column("generated_at", Time, nullable=False),
+    Column("received_at", Time, nullable=False),
+    Column("stored_at", Time, nullable=False),
+    Column("station", Text, nullable=False),
+    Column("parameters", Json, nullable=False),
+    Column("levels", Json),
+    PrimaryKeyConstraint("satellite", "packet"),
+    sqlite_with_rowid=False,
+)
+
+latest_parameter = Table(
+    "latest_parameter",
     metadata,
     Column("satellite", Text, nullable=False),
     Column("parameter", Text, nullable=False),
     Column("packet", Text, nullable=False),
     Column("generated_at", Time, nullable=False),
     Column("received_at", Time, nullable=False),
+    Column("stored_at", Time, nullable=False),
     Column("station", Text, nullable=False),
     Column("value", Json),  # NULL where the parameter came but could not be decoded
     Column("level", Text, nullable=False),
     PrimaryKeyConstraint("satellite", "parameter"),
+)
+
+latest = Table(
+    "latest",
+    MetaData(),  # of its own: a view
+    Column("satellite", Text),
+    Column("parameter", Text),
+    Column("packet", Text),
+    Column("generated_at", Time),
+    Column("received_at", Time),
+    Column("station", Text),
+    Column("value", Json),
+    Column("level", Text),
 )
 
 rollup_1h = Table(

@@ -126,6 +126,7 @@ def decode(message: Message, envelope: Envelope, station: str, satellite: Satell
         faults=tuple(faults),
         reception=envelope.link,
         unknown=envelope.unknown + unknown_in(frame, data, len(values), plan, satellite),
+        whole=len(values) == len(plan.steps),
         message=message,
     )
 

@@ -94,6 +94,7 @@ class Packet:
     faults: tuple[str, ...] = ()  # parameters that could not be decoded, each with what was found and expected
     reception: Mapping[str, Value] = field(default_factory=dict)  # the envelope's `link` map: rssi_dbm, snr_db, ...
     unknown: int = 0  # keys of envelope and frame that nothing describes: kept in the raw bytes, counted here
+    whole: bool = field(default=False, compare=False)  # whether it has every parameter that its definition gives it
     message: Message | None = field(default=None, compare=False, repr=False)  # what it came in, should it be refused
 
 

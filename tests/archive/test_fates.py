@@ -17,28 +17,31 @@ ATOMS = st.tuples(
     st.sampled_from(["hko", "cuhk", "polyu"]),
     st.sampled_from(["realtime", "dump"]),
     st.integers(0, 15),  # 0 makes a packet that no database takes
+    st.sampled_from(["housekeeping", "beacon"]),
+    st.booleans(),  # whether all its parameters came
 )
+Atom = tuple[int, int, str, str, int, str, bool]
 names = count()
 
 
-def chosen(satellite: str, atom: tuple[int, int, str, str, int]) -> Packet:
-    frame, time, station, kind, storable = atom
+def chosen(satellite: str, atom: Atom) -> Packet:
+    frame, time, station, kind, storable, name, whole = atom
     return packet(
         frame,
         satellite=satellite,
         generated_at_us=T0 + time,
         station=station,
         kind=kind,
+        packet=name,
         sequence=frame if storable else 2**63,
-        values={f"p{frame % 2}": frame, "all": time},
+        values=dict.fromkeys(("p0", "p1", "all") if whole else (f"p{frame % 2}", "all"), f"{name} {frame} {time}"),
+        whole=whole,
     )
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=st.lists(st.lists(ATOMS, max_size=12), max_size=5))
-def test_fates_receptions_and_latest_are_those_of_a_model(
-    place: Place, batches: Sequence[Sequence[tuple[int, int, str, str, int]]]
-) -> None:
+def test_fates_receptions_and_latest_are_those_of_a_model(place: Place, batches: Sequence[Sequence[Atom]]) -> None:
     satellite = f"satellite-{next(names)}"
     asyncio.run(compare(place, satellite, [[chosen(satellite, atom) for atom in batch] for batch in batches]))
 

@@ -54,7 +54,7 @@ async def test_a_good_archive_has_no_faults(place: Place) -> None:
     [
         ("UPDATE alembic_version SET version_num = '0000'", "found revision 0000, expected"),
         ("DELETE FROM definition", f"20 packets of horyu-4 have the definition {DEFINITION.hash}, which is not kept"),
-        ("UPDATE latest SET generated_at = {early}", "the latest housekeeping of horyu-4 is older than"),
+        ("UPDATE latest_parameter SET generated_at = {early}", "the latest housekeeping of horyu-4 is older than"),
     ],
 )
 async def test_what_is_wrong_is_said(place: Place, damage: str, fault: str) -> None:
@@ -88,7 +88,7 @@ def said_of(place: Place) -> str:
 async def test_everything_is_counted(place: Place) -> None:
     await filled(place)
     stats = of(place).stats()
-    assert (stats.rows["packet"], stats.rows["quarantine"], stats.rows["latest"]) == (20, 1, 4)
+    assert (stats.rows["packet"], stats.rows["quarantine"], stats.rows["latest_parameter"]) == (20, 1, 4)
     [one] = stats.satellites
     assert (one.satellite, one.packets) == ("horyu-4", 20)
     assert (one.first_generated_at_us, one.last_generated_at_us) == (T0, T0 + 19 * SECOND)

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 
 from groundstation.archive.engine import open_engine
 from groundstation.archive.migrate import MIGRATIONS, ArchiveVersionError, back_up, migrate
-from groundstation.archive.queries import quarantined
+from groundstation.archive.queries import latest, quarantined
 from groundstation.archive.tables import metadata
 from groundstation.archive.writer import ArchiveUnavailableError
 from tests.archive.places import SECOND, T0, Place, packet, rejection
@@ -24,7 +24,7 @@ NAMES = {
     "sqlite": "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'",
     "postgresql": "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace",
 }
-VIEWS = {"telemetry", "telemetry_latest"}
+VIEWS = {"telemetry", "latest", "telemetry_latest"}
 HEAD = ScriptDirectory(str(MIGRATIONS)).get_current_head()  # the newest revision that there is
 
 
@@ -144,6 +144,30 @@ async def test_a_quarantine_of_an_older_version_is_kept_row_by_row(nowhere: Plac
         (1, 0, 0, 1), (2, 0, 0, 1), (3, 1, 1, 1), (4, SECOND, 2 * SECOND, 2)
     ]  # fmt: skip
     assert [one.payload for one in held] == [b"\xff\0"] * 3 + [b"payload 1"]
+
+
+async def test_latest_values_of_an_older_version_stay_until_newer_ones_come(nowhere: Place, tmp_path: Path) -> None:
+    old = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
+    for later in old.glob("versions/000[7-9]*"):
+        later.unlink()
+    migrate(nowhere.url, nowhere.password_file, migrations=old)
+    at = str(T0) if nowhere.engine == "sqlite" else f"timestamptz 'epoch' + {T0} * interval '1 microsecond'"
+    columns = "satellite, parameter, packet, generated_at, received_at, station, value, level"
+    rows = [f"'horyu-4', '{name}', 'housekeeping', {at}, {at}, 'hko', '0.1', 'severe'" for name in ("a", "b", "c")]
+    execute(nowhere, f"INSERT INTO latest ({columns}) VALUES ({'), ('.join(rows)})")
+    nowhere.migrate()
+    given = [
+        packet(1, generated_at_us=T0 - 1, values={"a": 1, "b": 1, "c": 1, "d": 1}, whole=True),
+        packet(2, generated_at_us=T0, values={"a": 2, "b": 2}),
+        packet(3, generated_at_us=T0 + 1, values={"a": 3}),
+    ]
+    async with nowhere.writer() as writer, nowhere.reader() as reader:
+        await writer.store(given, [])
+        found = await reader.ask(latest, "horyu-4")
+    assert [(one.parameter, one.value, one.generated_at_us - T0, one.level.name) for one in found] == [
+        ("a", 3, 1, "IN_LIMITS"), ("b", 0.1, 0, "SEVERE"), ("c", 0.1, 0, "SEVERE"), ("d", 1, -1, "IN_LIMITS")
+    ]  # fmt: skip
+    assert nowhere.count("telemetry_latest") == 4
 
 
 @pytest.mark.parametrize("backup", [True, False])

@@ -136,9 +136,10 @@ async def test_what_the_database_refuses_goes_to_quarantine_alone(place: Place, 
     assert held.error
 
 
-async def test_text_that_no_database_takes_does_not_cost_the_packet(place: Place) -> None:
+@pytest.mark.parametrize("whole", [True, False])
+async def test_text_that_no_database_takes_does_not_cost_the_packet(place: Place, whole: bool) -> None:
     values = {"nul": "a\0b", "surrogate": "\ud800", "nan": math.nan, "endless": -math.inf, "escape": "\\u0000"}
-    given = packet(values=values, faults=("nul: \0",), reception={"note": "\0"})
+    given = packet(values=values, faults=("nul: \0",), reception={"note": "\0"}, whole=whole)
     async with place.writer() as writer, place.reader() as reader:
         assert await writer.store([given], []) == [STORED]
         (found,) = await reader.ask(queries.packets, "horyu-4", *ALL)
@@ -148,10 +149,11 @@ async def test_text_that_no_database_takes_does_not_cost_the_packet(place: Place
     assert (found.faults, found.reception) == (("nul: \ufffd",), {"note": "\ufffd"})
 
 
-async def test_latest_is_the_newest_by_generation_time_in_any_order(place: Place) -> None:
+@pytest.mark.parametrize("whole", [True, False])
+async def test_latest_is_the_newest_by_generation_time_in_any_order(place: Place, whole: bool) -> None:
     async with place.writer() as writer, place.reader() as reader:
-        await writer.store([packet(5), packet(7), packet(6)], [])
-        await writer.store([packet(3)], [])
+        await writer.store([packet(number, whole=whole) for number in (5, 7, 6)], [])
+        await writer.store([packet(3, whole=whole)], [])
         await writer.store([packet(8, values={"mode": "NOMINAL"}, levels={"mode": Level.WATCH})], [])
         latest = {one.parameter: one for one in await reader.ask(queries.latest, "horyu-4")}
         assert await reader.ask(queries.latest, "aalto-1") == []
@@ -162,18 +164,21 @@ async def test_latest_is_the_newest_by_generation_time_in_any_order(place: Place
     assert latest["heater_on"].value is True
 
 
-async def test_latest_comes_from_realtime_packets_alone(place: Place) -> None:
+@pytest.mark.parametrize("whole", [True, False])
+async def test_latest_comes_from_realtime_packets_alone(place: Place, whole: bool) -> None:
     async with place.writer() as writer, place.reader() as reader:
-        await writer.store([packet(1), packet(9, kind="dump")], [])
+        await writer.store([packet(1, whole=whole), packet(9, kind="dump", whole=whole)], [])
         latest = {one.parameter: one.value for one in await reader.ask(queries.latest, "horyu-4")}
     assert latest["reboots"] == 1
 
 
-async def test_of_equal_generation_times_the_first_to_come_stays_latest(place: Place) -> None:
-    same = {"generated_at_us": T0}
+@pytest.mark.parametrize("whole", [True, False])
+async def test_of_equal_generation_times_the_first_to_come_stays_latest(place: Place, whole: bool) -> None:
+    same = {"generated_at_us": T0, "whole": whole}
     async with place.writer() as writer, place.reader() as reader:
         await writer.store([packet(1, **same), packet(2, **same)], [])
         await writer.store([packet(3, **same)], [])
+        await writer.store([packet(4, generated_at_us=T0, whole=not whole)], [])
         latest = {one.parameter: one.value for one in await reader.ask(queries.latest, "horyu-4")}
     assert latest["reboots"] == 1
 
@@ -189,11 +194,11 @@ async def test_packets_keep_their_order_of_arrival_where_their_times_are_equal(p
     assert [one.frame for one in heard if isinstance(one, queries.Heard)] == [one.frame for one in given]
 
 
-async def test_the_views_have_a_row_for_each_parameter(place: Place) -> None:
+@pytest.mark.parametrize("whole", [True, False])
+async def test_the_views_have_a_row_for_each_parameter(place: Place, whole: bool) -> None:
+    values = {"v": 7.5, "mode": "SAFE", "on": True, "bad": None}
     async with place.writer() as writer:
-        await writer.store(
-            [packet(1, values={"v": 7.5, "mode": "SAFE", "on": True, "bad": None}, levels={"v": Level.SEVERE})], []
-        )
+        await writer.store([packet(1, values=values, levels={"v": Level.SEVERE}, whole=whole)], [])
     wanted = [
         ("bad", None, None, "in_limits"),
         ("mode", None, "SAFE", "in_limits"),

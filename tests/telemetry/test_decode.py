@@ -291,7 +291,14 @@ def test_a_parameter_that_is_not_there_is_told_unless_it_is_optional() -> None:
     )
     for data in ({"a": 3}, [3]):
         result = decoded(definition, {"p": 1, "d": data})
-        assert (result.values, result.faults) == ({"a": 3}, ("c: missing",))
+        assert (result.values, result.faults, result.whole) == ({"a": 3}, ("c: missing",), False)
+    given: list[tuple[object, bool]] = [
+        ({"a": 3, "c": 4}, False),
+        ({"a": 3, "b": None, "c": 4}, True),
+        ([3, 5, 4], True),
+    ]
+    for found, whole in given:
+        assert decoded(definition, {"p": 1, "d": found}).whole is whole
 
 
 @pytest.mark.parametrize("found", [-1, 16384, 1.0, True, "5", None, [5], math.nan, 2**64 - 1])
