@@ -123,7 +123,7 @@ class Daemon:
         http = settings.http
         async with serve(http.host, http.port, self.health, self.missing, self.calendar) as self.url:
             log.info("groundstation %s: metrics at %s/metrics", __version__, self.url)
-            async with Writer(settings.archive.url, settings.archive.password_file) as writer:
+            async with Writer(settings.archive.url, settings.archive.password_file, rolls_up=True) as writer:
                 if await self._open_at_last(writer, stopping):
                     async with self.leadership:
                         self.writer = writer

@@ -87,10 +87,12 @@ class Upkeep:
 
         `before` are the newest marks at the last look: where there is no newer one, nothing came meanwhile.
 
-        Each transaction leaves marks, a hundred thousand in an hour, and every question about hours looks at them.
+        Each transaction on a server leaves marks, a hundred thousand in an hour, and every question about hours looks
+        at them.
         """
         while True:
             hours = await self._archive.ask(marked_hours)
+            await writer.mark_anew()  # what is stored after this marks its hour, what was before is summed up
             spare = [mark for hour in hours for mark in hour.marks[:-1]]
             for first in range(0, len(spare), MARKS):
                 async with sharing(beat):

@@ -60,7 +60,7 @@ async def test_who_does_not_lead_leaves_the_archive_alone(tmp_path: Path) -> Non
 
 async def test_an_hour_that_packets_still_come_to_waits_as_long_as_it_is_big(file: Place) -> None:
     waits_s = 100 * AGAIN_AFTER_S
-    async with file.writer() as writer, file.reader() as reader:
+    async with file.writer(rolls_up=True) as writer, file.reader() as reader:
         upkeep = Upkeep(reader, RetentionSettings())
         await writer.store([packet(number) for number in range(100)], [])
         await upkeep.roll_up(writer)
@@ -79,7 +79,7 @@ async def test_an_hour_that_packets_still_come_to_waits_as_long_as_it_is_big(fil
 
 
 async def test_an_hour_waits_less_where_nothing_came_between_two_looks(file: Place) -> None:
-    async with file.writer() as writer, file.reader() as reader:
+    async with file.writer(rolls_up=True) as writer, file.reader() as reader:
         upkeep = Upkeep(reader, RetentionSettings())
         await writer.store([packet(number) for number in range(200)], [])
         await upkeep.roll_up(writer)
@@ -93,7 +93,7 @@ async def test_an_hour_waits_less_where_nothing_came_between_two_looks(file: Pla
 
 
 async def test_a_backlog_is_rolled_up_in_short_turns_beside_what_comes(file: Place) -> None:
-    async with file.writer() as writer, file.reader() as reader:
+    async with file.writer(rolls_up=True) as writer, file.reader() as reader:
         for first in range(0, 6000, 1000):
             await writer.store([packet(number) for number in range(first, first + 1000)], [])
             await writer.store([packet(number * 3600) for number in range(first // 20, first // 20 + 50)], [])

@@ -1,6 +1,6 @@
 """One batch in one transaction: which packets are new, who else heard them, what the database refuses."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, select, tuple_
@@ -27,27 +27,34 @@ from groundstation.telemetry.packet import Fate, Packet, Rejection
 
 @dataclass(slots=True)
 class Batch:
-    """Packets and rejections on their way in; `fates` and `refusals` fill while they are written."""
+    """Packets and rejections on their way in; `fates`, `refusals` and `marks` fill while they are written."""
 
     packets: Sequence[Packet]
     rejections: Sequence[Rejection]
     stored_at_us: int  # of the first row; each next one a microsecond more
     fates: list[Fate] = field(default_factory=list)
     refusals: list[Rejection] = field(default_factory=list)
+    marks: list[Row] = field(default_factory=list)  # of hours that it has brought packets to
 
     def span(self) -> range:
         return range(self.stored_at_us, self.stored_at_us + max(len(self.packets), 1))
 
 
 def write_batch(
-    connection: Connection, batch: Batch, doubtful: Sequence[range], *, careful: bool, keep_refusals: bool = True
+    connection: Connection,
+    batch: Batch,
+    doubtful: Sequence[range],
+    *,
+    careful: bool,
+    keep_refusals: bool = True,
+    marked: Collection[Row] = (),
 ) -> None:
     """Write all of `batch` in the caller's transaction.
 
     Where not `careful`, a packet that the database refuses raises the driver's error for the whole batch; where
     careful, it is found by halving and goes to quarantine. `doubtful` are spans of `stored_at` whose commit may have
     succeeded unheard: a packet that is there from such a span is new and no duplicate. Without `keep_refusals` what is
-    refused is only told, since it is in quarantine already.
+    refused is only told, since it is in quarantine already. `marked` are hours that need no further mark.
     """
     batch.fates = [Fate.QUARANTINED] * len(batch.packets)
     batch.refusals = []
@@ -62,7 +69,8 @@ def write_batch(
     statements.insert(connection, statements.LATEST_PACKET, latest_packet_rows(kept))
     statements.insert(connection, statements.LATEST_PARAMETER, latest_parameter_rows(kept))
     new = [one for one, fate in zip(batch.packets, batch.fates, strict=True) if fate is Fate.STORED]
-    statements.insert(connection, statements.DIRTY, dirty_rows(new))
+    batch.marks = [mark for mark in dirty_rows(new) if mark not in marked]
+    statements.insert(connection, statements.DIRTY, batch.marks)
     if doubtful:
         _recognise(connection, batch, doubtful)
     held = [*batch.rejections, *(batch.refusals if keep_refusals else ())]

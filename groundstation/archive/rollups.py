@@ -5,7 +5,8 @@
 
 A mark is a row of its own for each transaction, so that the writer never waits for whoever rolls up. What was read
 belongs to the marks that were seen; a packet that came later has left another. Two that roll up at once do no harm:
-whose marks are not all there any more gives up.
+whose marks are not all there any more gives up. A writer that is asked to `mark_anew` between each
+look at the marks and the summing up may leave one mark where it would leave many.
 """
 
 from collections.abc import Sequence

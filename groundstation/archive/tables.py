@@ -5,7 +5,7 @@
     latest_parameter         the newest value of each parameter that came in a realtime packet without all the others
     latest                   a view of these two: the newest value of each parameter
     rollup_1h                each parameter's hours, by generation time; kept when retention takes the packets
-    rollup_dirty             hours that got packets since they were rolled up: a row for each transaction
+    rollup_dirty             hours that got packets since they were rolled up: a row for each transaction, or fewer
     quarantine               messages that could not become packets, whole, with the reason; equal ones of an hour once
     pass                     predicted passes, each under one number while its times move
     contact                  the passes that each station takes, under one number while plans are made again

@@ -24,6 +24,7 @@ from groundstation.archive.engine import (
 )
 from groundstation.archive.predictions import keep_passes
 from groundstation.archive.provenance import keep_definitions, keep_elements
+from groundstation.archive.rows import Row
 from groundstation.orbit.contacts import Plan
 from groundstation.orbit.elements import Elements
 from groundstation.telemetry.definition import Definition
@@ -46,10 +47,15 @@ class Writer:
 
     After any failure the connection is dropped and the next call makes a new one, so that recovery needs no hand.
     The counters are written by the thread and may be read at any time.
+
+    With `rolls_up` whoever sums up hours of a SQLite archive asks this writer to `mark_anew` first: until then an hour
+    that it has marked gets no second mark, two pages less in most transactions. A server has writers elsewhere.
     """
 
-    def __init__(self, url: str, password_file: Path | None = None) -> None:
+    def __init__(self, url: str, password_file: Path | None = None, *, rolls_up: bool = False) -> None:
         self._engine = open_engine(url, password_file)
+        self._knows_marks = rolls_up and self._engine.dialect.name == "sqlite"
+        self._marked: set[Row] = set()  # hours whose mark nobody has looked at
         self._file = FileIdentity(self._engine.url)
         self._thread = CallThread("archive")
         self._connection: Connection | None = None
@@ -88,6 +94,10 @@ class Writer:
         still returns STORED for them.
         """
         return await self._thread.call(lambda: self._store(packets, rejections))
+
+    async def mark_anew(self) -> None:
+        """From now on every hour that packets come to gets a mark, though it may have one."""
+        await self._thread.call(self._marked.clear)
 
     async def save_definitions(self, definitions: Sequence[Definition]) -> None:
         """Keep each definition once, by its hash."""
@@ -128,6 +138,8 @@ class Writer:
                 raise
             self._transact(lambda connection: self._write(connection, batch, careful=True))
         self._doubtful.clear()
+        if self._knows_marks:
+            self._marked.update(batch.marks)
         return batch.fates
 
     def _next_stored_at_us(self, rows: int) -> int:
@@ -136,7 +148,7 @@ class Writer:
         return first
 
     def _write(self, connection: Connection, batch: Batch, *, careful: bool) -> None:
-        write_batch(connection, batch, self._doubtful, careful=careful)
+        write_batch(connection, batch, self._doubtful, careful=careful, marked=self._marked)
         self._doubtful.append(batch.span())  # from here on a failure may be a success that nobody heard of
 
     def _transact(self, work: Callable[[Connection], T], begin: Begin = Connection.begin) -> T:
@@ -173,6 +185,7 @@ class Writer:
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
+        self._marked.clear()  # the next may lead to another file
         if connection is not None:
             connection.invalidate()  # closes the driver's connection whatever state it is in
             connection.close()

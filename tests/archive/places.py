@@ -28,8 +28,8 @@ class Place:
     def migrate(self) -> None:
         migrate(self.url, self.password_file)
 
-    def writer(self) -> Writer:
-        return Writer(self.url, self.password_file)
+    def writer(self, *, rolls_up: bool = False) -> Writer:
+        return Writer(self.url, self.password_file, rolls_up=rolls_up)
 
     def reader(self) -> Reader:
         return Reader(self.url, self.password_file)

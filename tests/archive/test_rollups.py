@@ -25,10 +25,10 @@ from groundstation.archive.rollups import (
 from groundstation.archive.rows import HOUR_US, packet_row
 from groundstation.archive.series import runs
 from groundstation.archive.statements import insert_packets
-from groundstation.archive.writer import Writer
+from groundstation.archive.writer import ArchiveUnavailableError, Writer
 from groundstation.telemetry.packet import Packet
 from tests.archive.places import SECOND, T0, Place, packet
-from tests.archive.rolling import roll_up, sum_up
+from tests.archive.rolling import roll_up, sum_up, sum_whole
 
 HOUR0 = T0 // HOUR_US * HOUR_US
 Rollups = dict[tuple[str, str, int], tuple[float, float, float, int]]
@@ -93,8 +93,9 @@ async def test_hours_are_rolled_up_by_generation_time_numbers_alone(place: Place
     assert seconds[0][0] == (HOUR0 / 1e6 if place.engine == "sqlite" else seconds[0][0])
 
 
-async def test_a_late_packet_makes_its_old_hour_dirty_again_and_a_duplicate_none(place: Place) -> None:
-    async with place.writer() as writer, place.reader() as reader:
+@pytest.mark.parametrize("rolls_up", [False, True])
+async def test_a_late_packet_makes_its_old_hour_dirty_again_and_a_duplicate_none(place: Place, rolls_up: bool) -> None:
+    async with place.writer(rolls_up=rolls_up) as writer, place.reader() as reader:
         await writer.store([packet(0, values={"v": 1}), packet(9000, values={"v": 5})], [])
         await roll_up(writer, reader)
         await writer.store([packet(0, values={"v": 1}), packet(0, values={"v": 1}, station="cuhk")], [])
@@ -105,10 +106,11 @@ async def test_a_late_packet_makes_its_old_hour_dirty_again_and_a_duplicate_none
     assert rollups(place)["horyu-4", "v", HOUR0] == (1, 3, 2, 2)
 
 
-async def test_a_packet_that_comes_while_its_hour_is_summed_up_is_not_forgotten(place: Place) -> None:
-    async with place.writer() as writer, place.reader() as reader:
+@pytest.mark.parametrize("rolls_up", [False, True])
+async def test_a_packet_that_comes_while_its_hour_is_summed_up_is_not_forgotten(place: Place, rolls_up: bool) -> None:
+    async with place.writer(rolls_up=rolls_up) as writer, place.reader() as reader:
         await writer.store([packet(0, values={"v": 1})], [])
-        summed = await sum_up(reader)
+        summed = await sum_up(writer, reader)
         await writer.store([packet(1, values={"v": 3})], [])
         await writer.commit(keep_rollups, summed)
         assert rollups(place)["horyu-4", "v", HOUR0] == (1, 1, 1, 1)
@@ -136,6 +138,56 @@ async def test_an_hour_is_summed_up_some_packets_at_a_time_whatever_comes_betwee
     assert_same(rollups(place), recomputed([*at_once, *later, early]))
 
 
+async def test_a_writer_that_is_told_of_each_look_leaves_one_mark_until_then(place: Place) -> None:
+    on_file = place.engine == "sqlite"  # a server may have other daemons, of whose looks this writer hears nothing
+    async with place.writer(rolls_up=True) as writer:
+        for number in range(3):
+            await writer.store([packet(number), packet(7200 + number)], [])
+        assert place.count("rollup_dirty") == (2 if on_file else 6)
+        await writer.mark_anew()
+        await writer.store([packet(3)], [])
+        await writer.store([packet(4)], [])
+        assert place.count("rollup_dirty") == (3 if on_file else 8)
+
+
+@pytest.mark.parametrize("moments", [{0}, {1}, {2}, {3}, {4}, {0, 1}, {1, 2}, {2, 3}, {3, 4}, {0, 1, 2, 3, 4}])
+async def test_a_packet_may_come_at_any_moment_of_a_roll_up(place: Place, moments: set[int]) -> None:
+    async with place.writer(rolls_up=True) as writer, place.reader() as reader:
+        given = [packet(9)]
+        await writer.store(given, [])
+        for turn in range(2):  # the second turn finds what the first has left
+
+            async def come(moment: int, turn: int = turn) -> None:
+                if moment in moments and not turn:
+                    given.append(packet(moment))
+                    await writer.store(given[-1:], [])
+
+            await come(0)
+            hours = await reader.ask(marked_hours)
+            await come(1)
+            await writer.mark_anew()
+            await come(2)
+            await sum_whole(reader, hours, packets=1)
+            await come(3)
+            await writer.commit(keep_rollups, hours)
+            await come(4)
+        assert_same(rollups(place), recomputed(given))
+        assert place.count("rollup_dirty") == 0
+
+
+async def test_what_was_not_committed_has_left_no_mark_that_counts(file: Place) -> None:
+    path = Path(file.url.removeprefix("sqlite:///"))
+    async with file.writer(rolls_up=True) as writer:
+        await writer.store([packet(0)], [])
+        for part in path.parent.glob(f"{path.name}*"):
+            part.unlink()
+        file.migrate()
+        with pytest.raises(ArchiveUnavailableError, match="deleted or replaced"):
+            await writer.store([packet(1)], [])
+        await writer.store([packet(1)], [])
+    assert file.count("rollup_dirty") == file.count("packet") == 1
+
+
 async def test_one_mark_is_as_good_as_many(place: Place) -> None:
     async with place.writer() as writer, place.reader() as reader:
         for number in range(4):
@@ -153,9 +205,9 @@ async def test_one_mark_is_as_good_as_many(place: Place) -> None:
 async def test_of_two_that_roll_up_at_once_the_later_gives_up_whole(place: Place) -> None:
     async with place.writer() as writer, place.reader() as reader:
         await writer.store([packet(0, values={"v": 1})], [])
-        old = await sum_up(reader)
+        old = await sum_up(writer, reader)
         await writer.store([packet(1, values={"v": 3}), packet(7200, values={"v": 0})], [])
-        new = await sum_up(reader)
+        new = await sum_up(writer, reader)
         await writer.commit(keep_rollups, new)
         with pytest.raises(MarksGoneError):
             await writer.commit(keep_rollups, old)
@@ -163,19 +215,20 @@ async def test_of_two_that_roll_up_at_once_the_later_gives_up_whole(place: Place
         assert await writer.store([packet(2)], []) != []  # the writer goes on
 
 
-async def test_two_that_roll_up_beside_what_comes_forget_nothing(place: Place) -> None:
+@pytest.mark.parametrize("rolls_up", [False, True])
+async def test_two_that_roll_up_beside_what_comes_forget_nothing(place: Place, rolls_up: bool) -> None:
     done = False
 
     async def keep_rolling_up(writer: Writer, reader: queries.Reader) -> int:
         gave_up = 0
         while not done:
             try:
-                await writer.commit(keep_rollups, await sum_up(reader, packets=20))
+                await writer.commit(keep_rollups, await sum_up(writer, reader, packets=20))
             except MarksGoneError:
                 gave_up += 1
         return gave_up
 
-    async with place.writer() as writer, place.reader() as one, place.reader() as other:
+    async with place.writer(rolls_up=rolls_up) as writer, place.reader() as one, place.reader() as other:
         rolling = [asyncio.create_task(keep_rolling_up(writer, reader)) for reader in (one, other)]
         for first in range(0, 1000, 10):
             new = [
@@ -246,16 +299,18 @@ STEPS = st.lists(st.one_of(PACKETS, st.integers(1, 3)), max_size=6)  # packets t
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=STEPS)
-def test_in_whatever_order_things_happen_it_equals_a_full_recomputation(place: Place, steps: list[Any]) -> None:
-    asyncio.run(happen(place, steps))
+@given(steps=STEPS, rolls_up=st.booleans())
+def test_in_whatever_order_things_happen_it_equals_a_full_recomputation(
+    place: Place, steps: list[Any], rolls_up: bool
+) -> None:
+    asyncio.run(happen(place, steps, rolls_up=rolls_up))
 
 
-async def happen(place: Place, steps: list[Any]) -> None:
-    async with place.writer() as writer, place.reader() as reader:
+async def happen(place: Place, steps: list[Any], *, rolls_up: bool) -> None:
+    async with place.writer(rolls_up=rolls_up) as writer, place.reader() as reader:
         for number, step in enumerate(steps):
             if isinstance(step, int):
-                await writer.commit(keep_rollups, await sum_up(reader, step))
+                await writer.commit(keep_rollups, await sum_up(writer, reader, step))
             else:
                 given = [
                     packet(1000 * number + place_, generated_at_us=HOUR0 + at, values=values, satellite=slug)
