@@ -26,7 +26,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -58,6 +58,7 @@ FILTER = "gs/v1/+/+/telemetry"
 FLOOR_ROUNDS = 5
 LIVE_PER_SECOND = 100
 LIVE_US = 1_000_000 // LIVE_PER_SECOND  # from one to the next, by the satellite's clock too
+SPELL_S, SPELLS = 10, 2  # of the daemon alone, then with the consumer by hand beside it, and so on
 STAGE_PACKETS = 20_000
 
 
@@ -92,6 +93,12 @@ class Rounds:
 def cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * TICK_S
+
+
+def running_s(pid: int) -> float:
+    """Return the same, of the threads that live, finer than in ticks of 10 ms."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text(encoding="ascii").split()[0]) for task in tasks) / 1e9
 
 
 class Daemon(DaemonProcess):
@@ -187,14 +194,14 @@ class Floors:
             measured(self._subscriber("-E", name=name))
 
     @contextlib.contextmanager
-    def running_bare(self) -> Iterator[Callable[[], float]]:
-        """Run the consumer by hand beside the daemon, with a session and a file of its own."""
+    def running_bare(self) -> Iterator[int]:
+        """Run the consumer by hand beside the daemon, with a session and a file of its own; yield its process id."""
         client_id, file = "bare-live", self._file.with_name("bare-live.db")
         measured(self._subscriber("-c", "-E", name=client_id))
         program = [sys.executable, "-m", "tests.parts.bare_consumer", self._port, "1000000", str(file), client_id]
         with subprocess.Popen(program) as process:
             try:
-                yield lambda: cpu_s(process.pid)
+                yield process.pid
             finally:
                 process.kill()
         measured(self._subscriber("-E", name=client_id))
@@ -289,21 +296,37 @@ def tell_delay(broker: Mosquitto, file: Path, first: int, seconds: float) -> Non
 
 
 def tell_load(broker: Mosquitto, daemon: Daemon, floors: "Floors", first: int, seconds: float) -> None:
-    """Print the share of a core that the daemon takes, and that the consumer by hand takes."""
-
-    def percent(cpu_s: Callable[[], float], first: int) -> float:
-        asyncio.run(trickle(broker.port, first, 2))  # the interpreter learns what is hot
-        before, began = cpu_s(), time.monotonic()
-        asyncio.run(trickle(broker.port, first + 1000, seconds))
-        return 100 * (cpu_s() - before) / (time.monotonic() - began)
-
-    ours = percent(daemon.cpu_s, first)
-    with floors.running_bare() as bare_cpu_s:
-        bare = percent(bare_cpu_s, first + 100_000)
+    """Print the share of a core that the daemon takes, and that the consumer by hand takes, turn and turn about."""
+    turns = max(1, round(seconds / SPELL_S))
+    ours, bare = list[float](), list[float]()
+    for turn in range(turns):
+        at = first + turn * 100_000
+        ours += percents(broker, daemon.pid, at)
+        with floors.running_bare() as bare_pid:
+            bare += percents(broker, bare_pid, at + 50_000)
     time.sleep(1)  # the last are committed too, and no backlog is counted with them
+    ratio = statistics.median(ours) / statistics.median(bare)
     print(
-        f"at {LIVE_PER_SECOND}/s: {ours:.2f} % of a core; bare {bare:.2f} %, and groundstation {ours / bare:.2f} × it"
+        f"at {LIVE_PER_SECOND}/s, medians of {len(ours)} spells of {SPELL_S} s: {spread(ours)} of a core; "
+        f"bare {spread(bare)}, and groundstation {ratio:.2f} × it",
+        flush=True,
     )
+
+
+def spread(shares: Sequence[float]) -> str:
+    mean = statistics.fmean(shares)
+    return f"{statistics.median(shares):.2f} % ({min(shares):.2f} to {max(shares):.2f}, mean {mean:.2f})"
+
+
+def percents(broker: Mosquitto, pid: int, first: int) -> list[float]:
+    """Return the share of a core that a process takes in each of some spells at LIVE_PER_SECOND."""
+    asyncio.run(trickle(broker.port, first, 2))  # the interpreter learns what is hot
+    found = []
+    for spell in range(SPELLS):
+        before, began = running_s(pid), time.monotonic()
+        asyncio.run(trickle(broker.port, first + 1000 + spell * 2000, SPELL_S))
+        found.append(100 * (running_s(pid) - before) / (time.monotonic() - began))
+    return found
 
 
 def measure_sqlite(folder: Path, packets: int, rounds: int, live_s: float) -> None:
