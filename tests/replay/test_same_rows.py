@@ -66,13 +66,11 @@ class Archive:
     password_file: Path | None = None
 
     def read(self, table: str) -> list[dict[str, Any]]:
-        """Return a table's rows in the order in which they were stored."""
-        columns = tables.metadata.tables[table]
+        """Return the rows of a table in the order in which they were stored, those of a view in that of its columns."""
+        columns = getattr(tables, table)
         engine = open_engine(self.url, self.password_file, read_only=True)
         with engine.connect() as connection:
-            query = select(columns)
-            if "stored_at" in columns.c:
-                query = query.order_by(columns.c.stored_at)
+            query = select(columns).order_by(*([columns.c.stored_at] if "stored_at" in columns.c else columns.c))
             return [dict(row._mapping) for row in connection.execute(query)]
 
 
