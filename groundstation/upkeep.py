@@ -87,7 +87,7 @@ class Upkeep:
 
         `before` are the newest marks at the last look: where there is no newer one, nothing came meanwhile.
 
-        Each transaction on a server leaves marks, a hundred thousand in an hour, and every question about hours looks
+        On a server each transaction leaves some, a hundred thousand in an hour, and every question about hours looks
         at them.
         """
         while True:

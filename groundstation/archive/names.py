@@ -2,12 +2,13 @@
 
 from sqlalchemy import Connection, select
 
-from groundstation.archive.tables import definition, latest, packet, rollup_1h
+from groundstation.archive.tables import definition, latest, latest_packet, latest_parameter, packet, rollup_1h
 
 
 def satellites_known(connection: Connection) -> set[str]:
     """Return the satellites that a definition was kept of or that sent realtime packets; small tables tell."""
-    return {*connection.scalars(select(definition.c.satellite)), *connection.scalars(select(latest.c.satellite))}
+    tables = (definition, latest_packet, latest_parameter)
+    return {slug for table in tables for slug in connection.scalars(select(table.c.satellite).distinct())}
 
 
 def has_packets(connection: Connection, satellite: str) -> bool:

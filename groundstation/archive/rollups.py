@@ -1,12 +1,12 @@
 """Hourly roll-ups: min, max, mean and count of each parameter, by generation time.
 
-    packets ──► one mark an hour, in their own transaction ──► summed up by a reader, ──► one short transaction:
+    packets ──► marks of hours, in their own transaction ───► summed up by a reader, ──► one short transaction:
                                                                some packets at a time     roll-ups in, marks off
 
-A mark is a row of its own for each transaction, so that the writer never waits for whoever rolls up. What was read
-belongs to the marks that were seen; a packet that came later has left another. Two that roll up at once do no harm:
-whose marks are not all there any more gives up. A writer that is asked to `mark_anew` between each
-look at the marks and the summing up may leave one mark where it would leave many.
+A transaction leaves marks of its own, so that the writer never waits for whoever rolls up. What was read belongs to the
+marks that were seen; a packet that came later has left another. Two that roll up at once do no harm: whose marks are
+not all there any more gives up. Until the daemon's upkeep has looked, its writer leaves one mark an hour: after the
+look, and before it sums up, it asks the writer to `mark_anew`; what came before that is in the sum.
 """
 
 from collections.abc import Sequence

@@ -26,10 +26,8 @@ LATEST_PARAMETER_COLUMNS = (
     "satellite", "parameter", "packet", "generated_at", "received_at", "stored_at", "station", "value", "level",
 )  # fmt: skip
 as_latest = itemgetter(
-    *map(PACKET_COLUMNS.index, (
-        "satellite", "name", "generated_at", "received_at", "stored_at", "station", "parameters", "levels",
-    ))
-)  # fmt: skip
+    *(PACKET_COLUMNS.index("name" if column == "packet" else column) for column in LATEST_PACKET_COLUMNS)
+)
 DIRTY_COLUMNS = ("satellite", "hour")
 ROLLUP_COLUMNS = ("satellite", "parameter", "hour", "min", "max", "mean", "n")
 QUARANTINE_COLUMNS = (

@@ -19,6 +19,7 @@ from groundstation.archive.engine import (
     begin_on_driver,
     is_data_error,
     open_engine,
+    sqlite_cursor,
     tell_of_old_sqlite,
     told_of,
 )
@@ -56,6 +57,7 @@ class Writer:
         self._engine = open_engine(url, password_file)
         self._knows_marks = rolls_up and self._engine.dialect.name == "sqlite"
         self._marked: set[Row] = set()  # hours whose mark nobody has looked at
+        self._written_by_others = 0  # what the file says of it; another number where somebody has since
         self._file = FileIdentity(self._engine.url)
         self._thread = CallThread("archive")
         self._connection: Connection | None = None
@@ -148,8 +150,17 @@ class Writer:
         return first
 
     def _write(self, connection: Connection, batch: Batch, *, careful: bool) -> None:
+        if self._knows_marks:
+            self._doubt_marks(connection)
         write_batch(connection, batch, self._doubtful, careful=careful, marked=self._marked)
         self._doubtful.append(batch.span())  # from here on a failure may be a success that nobody heard of
+
+    def _doubt_marks(self, connection: Connection) -> None:
+        """Mark anew where another connection has written: another daemon, by mistake, or a hand, may take marks off."""
+        (number,) = sqlite_cursor(connection).execute("PRAGMA data_version").fetchone()
+        if number != self._written_by_others:
+            self._written_by_others = number
+            self._marked.clear()
 
     def _transact(self, work: Callable[[Connection], T], begin: Begin = Connection.begin) -> T:
         """Return what `work` returns once it is committed.

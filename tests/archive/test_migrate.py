@@ -19,6 +19,7 @@ from groundstation.archive.queries import latest, quarantined
 from groundstation.archive.tables import metadata
 from groundstation.archive.writer import ArchiveUnavailableError
 from tests.archive.places import SECOND, T0, Place, packet, rejection
+from tests.parts.postgresql import PostgreSQL
 
 NAMES = {
     "sqlite": "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'",
@@ -168,6 +169,39 @@ async def test_latest_values_of_an_older_version_stay_until_newer_ones_come(nowh
         ("a", 3, 1, "IN_LIMITS"), ("b", 0.1, 0, "SEVERE"), ("c", 0.1, 0, "SEVERE"), ("d", 1, -1, "IN_LIMITS")
     ]  # fmt: skip
     assert nowhere.count("telemetry_latest") == 4
+
+
+async def test_rights_and_views_on_the_latest_values_outlive_the_upgrade(
+    postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    nowhere = Place(postgresql.url(postgresql.new_database()), postgresql.password_file)
+    old = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
+    for later in old.glob("versions/000[7-9]*"):
+        later.unlink()
+    migrate(nowhere.url, nowhere.password_file, migrations=old)
+    execute(
+        nowhere,
+        'CREATE ROLE "grafana reads"',
+        'GRANT SELECT ON ALL TABLES IN SCHEMA public TO "grafana reads"',
+        "GRANT SELECT ON latest TO PUBLIC",
+        "CREATE VIEW on_view AS SELECT value FROM telemetry_latest WHERE parameter = 'reboots'",
+        "CREATE VIEW on_table AS SELECT value FROM latest WHERE parameter = 'reboots'",
+        'GRANT SELECT ON on_view, on_table TO "grafana reads"',
+    )
+    nowhere.migrate()
+    async with nowhere.writer() as writer:
+        await writer.store([packet(5, whole=True)], [])
+    with postgresql.connect(nowhere.url.rpartition("/")[2]) as connection:
+        connection.execute('SET ROLE "grafana reads"')
+        for view, columns in (("latest", 4), ("telemetry_latest", 4), ("on_view", 1), ("on_table", 1)):
+            assert connection.execute(f"SELECT count(*) FROM {view}".encode()).fetchone() == (columns,)
+        assert connection.execute("SELECT value FROM on_view").fetchone() == (5.0,)
+        granted = connection.execute("SELECT relacl::text FROM pg_class WHERE relname = 'latest'").fetchone()
+        assert granted is not None
+        assert "{=r/" in str(granted[0]) or ",=r/" in str(granted[0])  # to everybody
+        connection.execute("RESET ROLE")
+        connection.execute('DROP OWNED BY "grafana reads"')
+        connection.execute('DROP ROLE "grafana reads"')
 
 
 @pytest.mark.parametrize("backup", [True, False])

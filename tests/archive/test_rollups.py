@@ -175,6 +175,15 @@ async def test_a_packet_may_come_at_any_moment_of_a_roll_up(place: Place, moment
         assert place.count("rollup_dirty") == 0
 
 
+async def test_marks_that_another_program_took_off_are_left_anew(file: Place) -> None:
+    async with file.writer(rolls_up=True) as one, file.writer(rolls_up=True) as other, file.reader() as reader:
+        await one.store([packet(0, values={"v": 1})], [])
+        await roll_up(other, reader)
+        await one.store([packet(1, values={"v": 3})], [])
+        await roll_up(other, reader)
+    assert rollups(file)["horyu-4", "v", HOUR0] == (1, 3, 2, 2)
+
+
 async def test_what_was_not_committed_has_left_no_mark_that_counts(file: Place) -> None:
     path = Path(file.url.removeprefix("sqlite:///"))
     async with file.writer(rolls_up=True) as writer:

@@ -164,6 +164,17 @@ async def test_latest_is_the_newest_by_generation_time_in_any_order(place: Place
     assert latest["heater_on"].value is True
 
 
+async def test_a_parameter_that_a_new_definition_has_no_longer_leaves_the_latest(place: Place) -> None:
+    async with place.writer() as writer, place.reader() as reader:
+        await writer.store([packet(1, values={"x": 1, "y": 1})], [])
+        await writer.store([packet(2, values={"x": 2, "y": 2}, whole=True)], [])
+        await writer.store([packet(3, values={"y": 3}, whole=True)], [])
+        assert {one.parameter: one.value for one in await reader.ask(queries.latest, "horyu-4")} == {"y": 3}
+        await writer.store([packet(4, values={"x": 4})], [])  # and is there again where it comes all the same
+        latest = {one.parameter: one.value for one in await reader.ask(queries.latest, "horyu-4")}
+    assert latest == {"x": 4, "y": 3}
+
+
 @pytest.mark.parametrize("whole", [True, False])
 async def test_latest_comes_from_realtime_packets_alone(place: Place, whole: bool) -> None:
     async with place.writer() as writer, place.reader() as reader:

@@ -8,7 +8,8 @@ from groundstation.archive.columns import Json, Time
 revision = "0007"
 down_revision = "0006"
 
-# Of equal generation times the first that came is the latest, whichever table has it.
+# A parameter that the newest whole packet of its kind has no longer is not brought back by an older part of one. Of
+# equal generation times the first that came is the latest, whichever table has it.
 LATEST = """
 CREATE VIEW latest AS
 SELECT satellite, parameter, packet, generated_at, received_at, station, value, level
@@ -22,18 +23,30 @@ FROM (
         FROM latest_packet AS whole, {items} AS item
         UNION ALL
         SELECT satellite, parameter, packet, generated_at, received_at, stored_at, station, value, level
-        FROM latest_parameter
+        FROM latest_parameter AS part
+        WHERE NOT EXISTS (
+            SELECT 1 FROM latest_packet AS whole WHERE whole.satellite = part.satellite
+            AND whole.packet = part.packet AND whole.generated_at > part.generated_at
+        )
     ) AS brought
 ) AS ranked
 WHERE place = 1
 """
-TELEMETRY_LATEST = """
-CREATE VIEW telemetry_latest AS
-SELECT {time} AS time, latest.generated_at, latest.received_at, latest.satellite, latest.station, latest.packet,
-    latest.parameter, {number} AS value, {text} AS text, latest.level
-FROM latest{items}
-"""
 COLUMNS = "satellite, parameter, packet, generated_at, received_at, station, value, level"
+# When a value was stored was not kept. It was not later than now, though a station's clock may have been ahead.
+SQLITE_STORED_AT = "min(received_at, CAST(strftime('%s', 'now') AS INTEGER) * 1000000)"
+POSTGRESQL_STORED_AT = "least(received_at, now())"
+VIEWS_OF_LATEST = """
+SELECT DISTINCT view.oid::regclass::text, pg_get_viewdef(view.oid)
+FROM pg_depend JOIN pg_rewrite ON pg_rewrite.oid = pg_depend.objid
+    JOIN pg_class AS view ON view.oid = pg_rewrite.ev_class
+WHERE pg_depend.classid = 'pg_rewrite'::regclass AND refobjid = 'latest'::regclass AND view.relkind = 'v'
+"""
+READERS_OF_LATEST = """
+SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END
+FROM pg_class, aclexplode(relacl)
+WHERE pg_class.oid = 'latest'::regclass AND privilege_type = 'SELECT' AND grantee <> relowner
+"""
 
 
 def upgrade() -> None:
@@ -50,6 +63,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("satellite", "packet", name="pk_latest_packet"),
         sqlite_with_rowid=False,
     )
+    if op.get_bind().dialect.name == "postgresql":
+        replace_in_postgresql()
+    else:
+        replace_in_sqlite()
+
+
+def replace_in_sqlite() -> None:
+    """Views know what they show by its name alone, so that `telemetry_latest` and those of others stay as they are."""
     op.create_table(
         "latest_parameter",
         sa.Column("satellite", sa.Text, nullable=False),
@@ -63,40 +84,38 @@ def upgrade() -> None:
         sa.Column("level", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("satellite", "parameter", name="pk_latest_parameter"),
     )
-    # When a value was stored was not kept; that it came before all that is to come is what counts.
-    op.execute(f"INSERT INTO latest_parameter ({COLUMNS}, stored_at) SELECT {COLUMNS}, received_at FROM latest")  # noqa: S608
-    op.execute("DROP VIEW telemetry_latest")
+    op.execute(f"INSERT INTO latest_parameter ({COLUMNS}, stored_at) SELECT {COLUMNS}, {SQLITE_STORED_AT} FROM latest")  # noqa: S608
     op.drop_table("latest")
-    for view in postgresql_views() if op.get_bind().dialect.name == "postgresql" else sqlite_views():
-        op.execute(view)
-
-
-def sqlite_views() -> tuple[str, str]:
-    return (
+    op.execute(
         LATEST.format(
             value="nullif(whole.parameters -> item.fullkey, 'null')",
             level="coalesce(whole.levels ->> item.fullkey, 'in_limits')",
             items="json_each(whole.parameters)",
-        ),
-        TELEMETRY_LATEST.format(
-            time="latest.generated_at / 1e6",
-            number="CASE WHEN item.type IN ('integer', 'real', 'true', 'false') THEN CAST(item.atom AS REAL) END",
-            text="CASE item.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(item.atom AS TEXT) END",
-            items=" LEFT JOIN json_each(latest.value) AS item ON TRUE",
-        ),
+        )
     )
 
 
-def postgresql_views() -> tuple[str, str]:
-    number = (
-        "CASE jsonb_typeof(latest.value) WHEN 'number' THEN (latest.value #>> '{}')::double precision "
-        "WHEN 'boolean' THEN (latest.value #>> '{}')::boolean::integer END"
-    )
-    return (
+def replace_in_postgresql() -> None:
+    """Views follow a table that is renamed: those of `latest`, ours and others', are turned to the new one in place.
+
+    So what was built upon them stays, and so do the rights of whoever reads them.
+    """
+    connection = op.get_bind()
+    views = connection.exec_driver_sql(VIEWS_OF_LATEST).all()
+    readers = connection.exec_driver_sql(READERS_OF_LATEST).scalars().all()
+    op.rename_table("latest", "latest_parameter")
+    op.execute("ALTER TABLE latest_parameter RENAME CONSTRAINT pk_latest TO pk_latest_parameter")
+    op.add_column("latest_parameter", sa.Column("stored_at", Time))
+    op.execute(f"UPDATE latest_parameter SET stored_at = {POSTGRESQL_STORED_AT}")  # noqa: S608
+    op.alter_column("latest_parameter", "stored_at", nullable=False)
+    op.execute(
         LATEST.format(
             value="nullif(item.value, 'null'::jsonb)",
             level="coalesce(whole.levels ->> item.key, 'in_limits')",
             items="jsonb_each(whole.parameters)",
-        ),
-        TELEMETRY_LATEST.format(time="latest.generated_at", number=number, text="latest.value #>> '{}'", items=""),
+        )
     )
+    for name, query in views:
+        connection.exec_driver_sql(f"CREATE OR REPLACE VIEW {name} AS {query}")
+    for reader in readers:
+        connection.exec_driver_sql(f"GRANT SELECT ON latest TO {reader}")
