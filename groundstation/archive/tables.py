@@ -81,7 +81,7 @@ reception = Table(
     Index(None, "satellite", "received_at"),
 )
 
-# A row for each parameter of each packet would be a fifth of what a transaction of a few packets costs.
+# A row for each parameter of each packet would be a tenth of what a transaction of a few packets costs.
 latest_packet = Table(
     "latest_packet",
     metadata,
