@@ -34,7 +34,7 @@ class Batch:
     stored_at_us: int  # of the first row; each next one a microsecond more
     fates: list[Fate] = field(default_factory=list)
     refusals: list[Rejection] = field(default_factory=list)
-    marks: list[Row] = field(default_factory=list)  # that it has left, of hours
+    marks: list[Row] = field(default_factory=list)  # hours that it has marked
 
     def span(self) -> range:
         return range(self.stored_at_us, self.stored_at_us + max(len(self.packets), 1))

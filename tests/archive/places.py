@@ -1,11 +1,12 @@
 """An archive to test on, whichever engine keeps it, and packets to put into it."""
 
 import hashlib
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from groundstation.archive.migrate import migrate
+from groundstation.archive.migrate import MIGRATIONS, migrate
 from groundstation.archive.queries import Reader
 from groundstation.archive.writer import Writer
 from groundstation.telemetry.packet import Level, Packet, Reason, Rejection
@@ -40,6 +41,15 @@ class Place:
 
     def count(self, table: str) -> int:
         return int(self.rows(f"SELECT count(*) FROM {table}")[0][0])
+
+
+def migrations_to(last: str, folder: Path) -> Path:
+    """Return a copy of the migrations that ends with the revision `last`, as an older version has them."""
+    old = shutil.copytree(MIGRATIONS, folder / "migrations")
+    for one in old.glob("versions/[0-9]*.py"):
+        if one.name[:4] > last:
+            one.unlink()
+    return old
 
 
 def packet(number: int = 0, **changes: Any) -> Packet:

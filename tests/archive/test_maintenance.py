@@ -22,10 +22,10 @@ def of(place: Place) -> Maintenance:
     return Maintenance(place.url, place.password_file)
 
 
-async def filled(place: Place, count: int = 20) -> None:
+async def filled(place: Place, count: int = 20, *, whole: bool = False) -> None:
     async with place.writer() as writer:
         await writer.save_definitions([DEFINITION])
-        given = [packet(number, definition_hash=DEFINITION.hash) for number in range(count)]
+        given = [packet(number, definition_hash=DEFINITION.hash, whole=whole) for number in range(count)]
         await writer.store(given, [rejection(1)])
 
 
@@ -55,10 +55,11 @@ async def test_a_good_archive_has_no_faults(place: Place) -> None:
         ("UPDATE alembic_version SET version_num = '0000'", "found revision 0000, expected"),
         ("DELETE FROM definition", f"20 packets of horyu-4 have the definition {DEFINITION.hash}, which is not kept"),
         ("UPDATE latest_parameter SET generated_at = {early}", "the latest housekeeping of horyu-4 is older than"),
+        ("UPDATE latest_packet SET generated_at = {early}", "the latest housekeeping of horyu-4 is older than"),
     ],
 )
 async def test_what_is_wrong_is_said(place: Place, damage: str, fault: str) -> None:
-    await filled(place)
+    await filled(place, whole="latest_packet" in damage)
     change(place, damage.format(early=T0 if place.engine == "sqlite" else "'2020-01-01T00:00Z'"))
     [wrong] = [one for one in of(place).check() if one.faults]
     assert wrong.faults[0].startswith(fault)

@@ -18,7 +18,7 @@ from groundstation.archive.migrate import MIGRATIONS, ArchiveVersionError, back_
 from groundstation.archive.queries import latest, quarantined
 from groundstation.archive.tables import metadata
 from groundstation.archive.writer import ArchiveUnavailableError
-from tests.archive.places import SECOND, T0, Place, packet, rejection
+from tests.archive.places import SECOND, T0, Place, migrations_to, packet, rejection
 from tests.parts.postgresql import PostgreSQL
 
 NAMES = {
@@ -126,10 +126,7 @@ async def test_an_upgrade_that_fails_half_way_changes_nothing(place: Place, furt
 
 
 async def test_a_quarantine_of_an_older_version_is_kept_row_by_row(nowhere: Place, tmp_path: Path) -> None:
-    old = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
-    for later in old.glob("versions/000[6-9]*"):
-        later.unlink()
-    migrate(nowhere.url, nowhere.password_file, migrations=old)
+    migrate(nowhere.url, nowhere.password_file, migrations=migrations_to("0005", tmp_path))
     on_sqlite = nowhere.engine == "sqlite"
     t0, t1 = (str(us) if on_sqlite else f"timestamptz 'epoch' + {us} * interval '1 microsecond'" for us in (T0, T0 + 1))
     payload = "x'ff00'" if on_sqlite else "'\\xff00'"
@@ -148,10 +145,7 @@ async def test_a_quarantine_of_an_older_version_is_kept_row_by_row(nowhere: Plac
 
 
 async def test_latest_values_of_an_older_version_stay_until_newer_ones_come(nowhere: Place, tmp_path: Path) -> None:
-    old = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
-    for later in old.glob("versions/000[7-9]*"):
-        later.unlink()
-    migrate(nowhere.url, nowhere.password_file, migrations=old)
+    migrate(nowhere.url, nowhere.password_file, migrations=migrations_to("0006", tmp_path))
     at = str(T0) if nowhere.engine == "sqlite" else f"timestamptz 'epoch' + {T0} * interval '1 microsecond'"
     columns = "satellite, parameter, packet, generated_at, received_at, station, value, level"
     rows = [f"'horyu-4', '{name}', 'housekeeping', {at}, {at}, 'hko', '0.1', 'severe'" for name in ("a", "b", "c")]
@@ -175,10 +169,7 @@ async def test_rights_and_views_on_the_latest_values_outlive_the_upgrade(
     postgresql: PostgreSQL, tmp_path: Path
 ) -> None:
     nowhere = Place(postgresql.url(postgresql.new_database()), postgresql.password_file)
-    old = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
-    for later in old.glob("versions/000[7-9]*"):
-        later.unlink()
-    migrate(nowhere.url, nowhere.password_file, migrations=old)
+    migrate(nowhere.url, nowhere.password_file, migrations=migrations_to("0006", tmp_path))
     execute(
         nowhere,
         'CREATE ROLE "grafana reads"',

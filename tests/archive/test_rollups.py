@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import shutil
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from groundstation.archive import queries
-from groundstation.archive.migrate import MIGRATIONS, migrate
+from groundstation.archive.migrate import migrate
 from groundstation.archive.rollups import (
     MarksGoneError,
     dirty_hours,
@@ -27,7 +26,7 @@ from groundstation.archive.series import runs
 from groundstation.archive.statements import insert_packets
 from groundstation.archive.writer import ArchiveUnavailableError, Writer
 from groundstation.telemetry.packet import Packet
-from tests.archive.places import SECOND, T0, Place, packet
+from tests.archive.places import SECOND, T0, Place, migrations_to, packet
 from tests.archive.rolling import roll_up, sum_up, sum_whole
 
 HOUR0 = T0 // HOUR_US * HOUR_US
@@ -274,10 +273,7 @@ async def test_the_greatest_numbers_there_are_do_not_stop_it(place: Place) -> No
 
 
 async def test_an_archive_from_before_roll_ups_is_rolled_up_whole(nowhere: Place, tmp_path: Path) -> None:
-    old = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
-    for later in old.glob("versions/000[5-9]*"):
-        later.unlink()
-    migrate(nowhere.url, nowhere.password_file, migrations=old)
+    migrate(nowhere.url, nowhere.password_file, migrations=migrations_to("0004", tmp_path))
     given = [packet(number * 1800, values={"v": number}) for number in (-1, 0, 1, 2, 3)]
     given.append(packet(77, generated_at_us=-1, values={"v": 1}))
     rows = [packet_row(one, T0 + number) for number, one in enumerate(given)]
