@@ -73,8 +73,8 @@ def write_batch(
     statements.insert(connection, statements.DIRTY, batch.marks)
     if doubtful:
         _recognise(connection, batch, doubtful)
-    held = [*batch.rejections, *(batch.refusals if keep_refusals else ())]
-    statements.insert(connection, statements.QUARANTINE, quarantine_rows(held, batch.stored_at_us))
+    if held := [*batch.rejections, *(batch.refusals if keep_refusals else ())]:
+        statements.insert(connection, statements.QUARANTINE, quarantine_rows(held, batch.stored_at_us))
 
 
 def _prepare(batch: Batch) -> list[tuple[int, Row]]:

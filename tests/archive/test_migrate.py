@@ -242,6 +242,6 @@ def test_a_new_sqlite_archive_syncs_each_commit_and_can_shrink(file: Place) -> N
         "journal_mode": "wal",
         "synchronous": full,
         "auto_vacuum": incremental,
-        "wal_autocheckpoint": 4000,
+        "wal_autocheckpoint": 1000,
         "busy_timeout": 10_000,
     }
