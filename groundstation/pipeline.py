@@ -27,7 +27,7 @@ BATCH_MOST = 1000  # messages in one transaction
 BATCH_BYTES = 1_000_000  # payload in one transaction, the message that passes it included
 SLICE_S = 0.01  # of decoding, after which others have their turn: hostile messages cost milliseconds each
 # Of so FEW messages the commit is not waited for: they are acknowledged when the next come, or after a while. On a
-# machine that sleeps in between, being woken by the database alone would take 5 % of what such a stream takes.
+# machine that sleeps in between, being woken by the database alone would take some percent of what such a stream takes.
 FEW = 10
 ACKNOWLEDGE_S = 0.06
 # Where nothing came until then, the broker may have waited for us: so for a while they are acknowledged at once.
