@@ -13,9 +13,8 @@ import logging
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 from groundstation.archive.writer import ArchiveUnavailableError
@@ -26,22 +25,17 @@ log = logging.getLogger(__name__)
 BATCH_MOST = 1000  # messages in one transaction
 BATCH_BYTES = 1_000_000  # payload in one transaction, the message that passes it included
 SLICE_S = 0.01  # of decoding, after which others have their turn: hostile messages cost milliseconds each
-# Of so FEW messages the commit is not waited for: they are acknowledged when the next come, or after a while. On a
-# machine that sleeps in between, being woken by the database alone would take some percent of what such a stream takes.
-FEW = 10
-ACKNOWLEDGE_S = 0.06
-# Where nothing came until then, the broker may have waited for us: so for a while they are acknowledged at once.
-PROMPT_S = 1.0
+FEW = 10  # messages, for which a task of their own costs more than it would save
 PACE_S = 0.02  # from one batch to the next at least, unless it is full: one sync for many packets
 IDLE_S = 5.0  # how often an idle pipeline shows that it is alive
 RETRY_FIRST_S, RETRY_MOST_S = 0.25, 15.0
 
 
 class Archive(Protocol):
-    def store(self, packets: Sequence[Packet], rejections: Sequence[Rejection]) -> Awaitable[Sequence[Fate]]:
-        """Begin to commit everything in one transaction; the answer, awaited when it suits, is each packet's fate.
+    async def store(self, packets: Sequence[Packet], rejections: Sequence[Rejection]) -> Sequence[Fate]:
+        """Commit everything in one transaction and return each packet's fate.
 
-        It raises ArchiveUnavailableError where nothing was committed and the same call may succeed later.
+        Raises ArchiveUnavailableError where nothing was committed and the same call may succeed later.
         """
 
 
@@ -109,21 +103,14 @@ class Inbox:
         """Whether it is closed and all that came was handed out."""
         return self._closed and not self._waiting
 
-    async def batch(
-        self, most: int = BATCH_MOST, pace_s: float = PACE_S, within_s: float | None = None
-    ) -> Sequence[Message]:
-        """Return the next messages in order of arrival; none where nothing came `within_s` or will come.
+    async def batch(self, most: int = BATCH_MOST, pace_s: float = PACE_S) -> Sequence[Message]:
+        """Return the next messages in order of arrival; none where nothing came for a while, or will come.
 
         The first after a silence comes at once. Batches that are not full follow one another by `pace_s` or more.
         """
         if self._stirring is None:
             self._stirring = asyncio.get_running_loop().call_later(IDLE_S, self._stir)
-        if within_s is None:
-            await self._arrived.wait()
-        else:
-            giving_up = asyncio.get_running_loop().call_later(within_s, self._arrived.set)
-            await self._arrived.wait()
-            giving_up.cancel()
+        await self._arrived.wait()
         early_s = self._handed_at + pace_s - time.monotonic()
         if early_s > 0 and 0 < len(self._waiting) < most and not self._closed:
             await asyncio.sleep(early_s)
@@ -174,16 +161,6 @@ def first(waiting: deque[Message], most: int) -> Iterator[Message]:
         yield message
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """The oldest batch in hand on its way into the archive."""
-
-    decoded: Sequence[Packet | Rejection]
-    packets: Sequence[Packet]
-    rejections: Sequence[Rejection]
-    fates: Awaitable[Sequence[Fate]]  # of the packets
-
-
 async def record(
     inbox: Inbox, decode: Decode, archive: Archive, observe: Observe, beat: Callable[[], None] = lambda: None
 ) -> None:
@@ -191,55 +168,38 @@ async def record(
 
     `beat` is called whenever this task has made progress, the idle and the retrying included.
     """
-    conclude = partial(settle, inbox, archive, observe, beat)
-    settling: asyncio.Task[None] | None = None
-    few: Commit | None = None
-    prompt_until = -math.inf
+    committing: asyncio.Task[None] | None = None
     async with asyncio.TaskGroup() as tasks:
         while not inbox.finished:
             beat()
-            if few is not None and time.monotonic() < prompt_until:
-                await conclude(few)
-                few = None
-            batch = await inbox.batch(within_s=None if few is None else ACKNOWLEDGE_S)
-            if few is not None:
-                await conclude(few)
-                few = None
-                if not batch:
-                    prompt_until = time.monotonic() + PROMPT_S
+            batch = await inbox.batch()
             if not batch:
                 continue
             decoded = await decode_all(decode, batch)
-            if settling is not None:
-                await settling
-                settling = None
-            begun = begin(archive, decoded)
-            # The database works outside the interpreter for the most part: meanwhile the next batch is decoded.
+            if committing is not None:
+                await committing
+            # The database works outside the interpreter for the most part: meanwhile the next batch is decoded. With
+            # a FEW messages the task for that would cost more than it saves.
+            work = commit(inbox, decoded, archive, observe, beat)
             if len(batch) > FEW:
-                settling = tasks.create_task(conclude(begun), name="commit")
+                committing = tasks.create_task(work, name="commit")
             else:
-                few = begun
-        if few is not None:
-            await conclude(few)
+                committing = None
+                await work
 
 
-def begin(archive: Archive, decoded: Sequence[Packet | Rejection]) -> Commit:
-    """Hand the archive what became of a batch."""
+async def commit(
+    inbox: Inbox, decoded: Sequence[Packet | Rejection], archive: Archive, observe: Observe, beat: Callable[[], None]
+) -> None:
+    """Store what became of the oldest batch in hand, then book and acknowledge it."""
     packets = [one for one in decoded if isinstance(one, Packet)]
     rejections = [one for one in decoded if isinstance(one, Rejection)]
-    return Commit(decoded, packets, rejections, archive.store(packets, rejections))
-
-
-async def settle(inbox: Inbox, archive: Archive, observe: Observe, beat: Callable[[], None], commit: Commit) -> None:
-    """Book and acknowledge the oldest batch in hand once it is committed."""
-    fates = await fates_at_last(archive, commit, beat)
+    fates = await store_at_last(archive, packets, rejections, beat)
     of_packets = iter(fates)
-    settled = inbox.settle(
-        [next(of_packets) if isinstance(one, Packet) else Fate.QUARANTINED for one in commit.decoded]
-    )
+    settled = inbox.settle([next(of_packets) if isinstance(one, Packet) else Fate.QUARANTINED for one in decoded])
     for message in settled:
         message.acknowledge()
-    observe(list(zip(commit.packets, fates, strict=True)), commit.rejections)
+    observe(list(zip(packets, fates, strict=True)), rejections)
 
 
 async def decode_all(decode: Decode, batch: Sequence[Message]) -> list[Packet | Rejection]:
@@ -253,23 +213,24 @@ async def decode_all(decode: Decode, batch: Sequence[Message]) -> list[Packet | 
     return decoded
 
 
-async def fates_at_last(archive: Archive, commit: Commit, beat: Callable[[], None]) -> Sequence[Fate]:
+async def store_at_last(
+    archive: Archive, packets: Sequence[Packet], rejections: Sequence[Rejection], beat: Callable[[], None]
+) -> Sequence[Fate]:
     """Return the fates once the batch is committed, however long the database is away.
 
     Nothing is acknowledged meanwhile: the inbox fills, the sources pause and the broker queues.
     """
-    delay_s, failing_since, fates = RETRY_FIRST_S, None, commit.fates
+    delay_s, failing_since = RETRY_FIRST_S, None
     while True:
         try:
-            found = await fates
+            fates = await archive.store(packets, rejections)
         except ArchiveUnavailableError as error:
             failing_since = failing_since or time.monotonic()
             log.error("archive unavailable, nothing is lost, next try in %.1f s: %s", delay_s, error)
             beat()
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, RETRY_MOST_S)
-            fates = archive.store(commit.packets, commit.rejections)
         else:
             if failing_since is not None:
                 log.warning("archive is back after %.0f s", time.monotonic() - failing_since)
-            return found
+            return fates

@@ -3,8 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -12,11 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundstation import pipeline
 from groundstation.archive.writer import ArchiveUnavailableError
 from groundstation.pipeline import BATCH_BYTES, FEW, IDLE_S, Account, Inbox, record
 from groundstation.telemetry.packet import Fate, Message, Packet, Reason, Rejection
-from tests.parts.receiver import eventually
 
 PACKET = Packet(
     link="mqtt",
@@ -183,64 +180,6 @@ async def test_the_next_batch_is_decoded_while_one_is_committed() -> None:
     assert decoded == [*(b"%d" % number for number in range(FEW + 1)), b"last"]
     assert inbox.accounts["mqtt"].settled() == FEW + 2
     assert inbox.imbalance() == {"mqtt": 0}
-
-
-@asynccontextmanager
-async def at_work() -> AsyncIterator[tuple[Callable[[int], None], list[int]]]:
-    """Run a pipeline; yield what puts a numbered message, and the numbers that are acknowledged."""
-    inbox, acknowledged = Inbox(["mqtt"]), list[int]()
-
-    def put(number: int) -> None:
-        acknowledge = partial(acknowledged.append, number)
-        inbox.put(Message("mqtt", "topic", b"%d" % number, 0, acknowledge=acknowledge))
-
-    recording = asyncio.create_task(record(inbox, decode, MemoryArchive(), lambda *_: None))
-    yield put, acknowledged
-    inbox.close()
-    await recording
-    assert inbox.imbalance() == {"mqtt": 0}
-
-
-async def until(count: int, acknowledged: Sequence[int]) -> None:
-    await eventually(lambda: list(acknowledged) == list(range(count)))
-
-
-async def test_a_few_are_acknowledged_when_the_next_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "ACKNOWLEDGE_S", 3600)
-    async with at_work() as (put, acknowledged):
-        put(1)
-        await asyncio.sleep(0.1)
-        assert acknowledged == []  # nobody was woken for it
-        put(2)
-        await eventually(lambda: acknowledged == [1])
-    assert acknowledged == [1, 2]
-
-
-async def test_a_few_are_acknowledged_after_a_while_where_no_more_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "PROMPT_S", 0)
-    async with at_work() as (put, acknowledged):
-        for number in range(3):
-            put(number)
-            await until(number + 1, acknowledged)
-
-
-async def test_a_broker_that_sends_one_at_a_time_is_acknowledged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "PROMPT_S", 3600)
-    async with at_work() as (put, acknowledged):
-        put(0)
-        await eventually(lambda: acknowledged == [0])  # nothing came until then: it may wait for that
-        monkeypatch.setattr(pipeline, "ACKNOWLEDGE_S", 3600)
-        for number in (1, 2):
-            put(number)
-            await until(number + 1, acknowledged)
-
-
-async def test_more_than_a_few_are_acknowledged_once_they_are_committed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "ACKNOWLEDGE_S", 3600)
-    async with at_work() as (put, acknowledged):
-        for number in range(FEW + 1):
-            put(number)
-        await eventually(lambda: acknowledged == list(range(FEW + 1)))
 
 
 async def test_each_link_is_booked_what_became_of_its_own_messages() -> None:

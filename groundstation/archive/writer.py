@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection
 
 from groundstation.archive.batch import Batch, write_batch
-from groundstation.archive.caller import Answer, CallThread
+from groundstation.archive.caller import CallThread
 from groundstation.archive.contacts import keep_plans
 from groundstation.archive.engine import (
     FAILURES,
@@ -88,14 +88,14 @@ class Writer:
         finally:
             self._thread.close()
 
-    def store(self, packets: Sequence[Packet], rejections: Sequence[Rejection]) -> Answer[Sequence[Fate]]:
-        """Commit everything in one transaction, beginning now; the answer is each packet's fate.
+    async def store(self, packets: Sequence[Packet], rejections: Sequence[Rejection]) -> Sequence[Fate]:
+        """Commit everything in one transaction and return each packet's fate.
 
         A packet that the database refuses for itself goes to quarantine. Raises ArchiveUnavailableError where nothing
         was committed, or where the answer to the commit was lost: then the same call finds its own packets, and
         still returns STORED for them.
         """
-        return self._thread.call(lambda: self._store(packets, rejections))
+        return await self._thread.call(lambda: self._store(packets, rejections))
 
     async def mark_anew(self) -> None:
         """From now on every hour that packets come to gets a mark, though it may have one."""

@@ -188,7 +188,7 @@ async def test_a_file_that_may_not_grow_stops_nothing_for_good(file: Place) -> N
 
 async def test_a_write_whose_caller_went_away_is_finished_before_the_archive_closes(place: Place) -> None:
     async with place.writer() as writer:
-        storing = asyncio.ensure_future(writer.store([packet(number) for number in range(1000)], []))
+        storing = asyncio.create_task(writer.store([packet(number) for number in range(1000)], []))
         await asyncio.sleep(0)
         storing.cancel()
         await asyncio.wait([storing])
