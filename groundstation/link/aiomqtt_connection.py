@@ -7,7 +7,6 @@ is `paho_beneath` alone. aiomqtt keeps what it does well: connecting without blo
 
 import asyncio
 import contextlib
-import functools
 import math
 import os
 import socket
@@ -148,7 +147,7 @@ class AiomqttConnection:
         self._version = version
         self._client = new_client(settings, version, lasting=True)
         self._paho = paho_beneath(self._client)
-        self.window = Window(functools.partial(self._paho.ack, qos=1))
+        self.window = Window(self._acknowledge)
         self._paused = self._gone = False
         self._broken: asyncio.Future[NoReturn] = self._loop.create_future()
         self._messages = 0
@@ -276,6 +275,10 @@ class AiomqttConnection:
             if not self._broken.done():
                 self._broken.set_exception(error)
             self.pause()
+
+    def _acknowledge(self, packet_ids: Sequence[int]) -> None:
+        for packet_id in packet_ids:
+            self._paho.ack(packet_id, 1)
 
     async def _until_broken(self) -> NoReturn:
         """Raise what went wrong when a message was handed on."""

@@ -103,7 +103,7 @@ class Window:
     those before it.
     """
 
-    def __init__(self, send: Callable[[int], object]) -> None:
+    def __init__(self, send: Callable[[Sequence[int]], object]) -> None:
         self.bytes = 0
         self.empty = asyncio.Event()
         self.empty.set()
@@ -128,11 +128,13 @@ class Window:
 
     def settle(self) -> None:
         """Send the acknowledgements that no earlier message holds back."""
-        held = self._held
+        held, free = self._held, []
         while held and held[0].done:
             first = held.popleft()
             self.bytes -= first.size
-            self._send(first.packet_id)
+            free.append(first.packet_id)
+        if free:
+            self._send(free)
         if not held:
             self.empty.set()
         if self.bytes <= WINDOW_BYTES // 2:

@@ -1,7 +1,7 @@
 """One connection of MQTT 5 over the `mqtt5` codec: packets are parsed in Rust, the connection is handled here.
 
     socket ──► buffer ──► mqtt5.read ──► deliver          as many packets as there are, in one turn of the event loop
-    socket ◄── acknowledgements of one turn, in one write
+    socket ◄── acknowledgements of one batch, in one write
 
 A tenth of what aiomqtt costs for each message. It receives only: subscriptions are at QoS 1, so that of all of MQTT
 no more is needed than CONNECT, SUBSCRIBE, PUBLISH, PUBACK, PINGREQ and DISCONNECT.
@@ -70,7 +70,6 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
         self._deliver = deliver
         self._loop = asyncio.get_running_loop()
         self.window = Window(self._acknowledge)
-        self._acknowledgements: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._connected: asyncio.Future[mqtt5.ConnAckPacket] = self._loop.create_future()
         self._subscribed: asyncio.Future[mqtt5.SubAckPacket] = self._loop.create_future()
@@ -142,7 +141,6 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
         # connection, and our last acknowledgements with it: so read until the broker hangs up.
         self._wake()
         self._leaving = True
-        self._flush()
         self._write(mqtt5.DisconnectPacket().write())
         self._start = self._end = 0
         self._transport.resume_reading()
@@ -330,15 +328,8 @@ class Mqtt5Connection(asyncio.BufferedProtocol):
 
     # What goes out.
 
-    def _acknowledge(self, packet_id: int) -> None:
-        if not self._acknowledgements:
-            self._loop.call_soon(self._flush)  # with all those that this turn of the loop brings
-        self._acknowledgements.append(PUBACK(0x4002, packet_id))
-
-    def _flush(self) -> None:
-        if self._acknowledgements:
-            self._write(b"".join(self._acknowledgements))
-            self._acknowledgements.clear()
+    def _acknowledge(self, packet_ids: Sequence[int]) -> None:
+        self._write(b"".join([PUBACK(0x4002, packet_id) for packet_id in packet_ids]))
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():

@@ -119,6 +119,27 @@ async def test_few_encrypted_messages_are_gathered_too(tmp_path: Path) -> None:
     assert [payload for turn in turns for payload in turn] == numbered(60)
 
 
+async def test_messages_acknowledged_from_the_last_to_the_first_are_so_in_one_write_and_in_order() -> None:
+    written: list[bytes] = []
+
+    class Spied(Mqtt5Connection):
+        def _write(self, data: bytes) -> None:
+            written.append(data)
+            super()._write(data)
+
+    async def speak(client: Client) -> None:
+        await client.connect_and_subscribe()
+        await client.say(b"".join(published(b"x", number) for number in (5, 3, 7)))
+        await client.gone()
+
+    async with scripted_broker(speak) as port, receiving(link_settings(port), Spied) as receiver:
+        messages = await receiver.take(3)
+        written.clear()
+        for message in reversed(messages):
+            message.acknowledge()
+        assert written == [b"\x40\x02\x00\x05\x40\x02\x00\x03\x40\x02\x00\x07"]
+
+
 async def test_many_messages_are_read_as_they_come() -> None:
     turns = await trickled(60 * (FEW + 1), at_once=FEW + 1)
     assert len(turns) >= 30
