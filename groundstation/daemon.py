@@ -35,7 +35,7 @@ from groundstation.pass_calendar import read_calendar
 from groundstation.pipeline import RETRY_FIRST_S, RETRY_MOST_S, Inbox, record
 from groundstation.planning import Planner
 from groundstation.prediction import Predictor
-from groundstation.resting import BEAT_S, rest
+from groundstation.resting import rest
 from groundstation.stations import Stations
 from groundstation.supply import Supply
 from groundstation.tally import Tally
@@ -48,7 +48,8 @@ log = logging.getLogger(__name__)
 
 DRAINED_BY_S = 15.0  # after the stop, the last commit is waited for no longer; what is left stays with the broker
 STOPPED_BY_S = 20.0  # after a signal, the process ends whatever hangs: well within TimeoutStopSec of the unit
-FOLLOW_EVERY_S = 0.5
+FOLLOW_EVERY_S = 1.0
+TAKE_OVER_S = 5.0  # how often one who does not lead looks whether it does now
 LOOK_BACK = timedelta(hours=1)  # so that a pass under way keeps its AOS
 
 
@@ -242,7 +243,7 @@ class Daemon:
             while (left_s := due - time.monotonic()) > 0 and not self.supply.changed.is_set():
                 if self.leadership.leads and not led:
                     break
-                await rest(min(left_s, BEAT_S), beat, self.supply.changed)
+                await rest(left_s if led else min(left_s, TAKE_OVER_S), beat, self.supply.changed)
 
     async def _keep_up(self, writer: Writer) -> None:
         await self.upkeep.run(writer, lambda: self.leadership.leads, self._beat("upkeep"))

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-BEAT_S = 5.0
+BEAT_S = 15.0
 
 
 async def rest(seconds: float, beat: Callable[[], None], until: asyncio.Event | None = None) -> None:

@@ -10,6 +10,7 @@ with a set of its own; sets of a satellite that has decayed are kept, and nobody
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -33,7 +34,7 @@ from groundstation.telemetry.moments import microseconds
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 2.0  # at the folder; a file is taken one look after its last byte
+LOOK_EVERY_S, LOOK_AGAIN_S = 5.0, 1.0  # at the folder; again while something is new, for a file may still grow
 RECALL_EVERY_S = 60.0  # the archive, for what a hand at the command line has put there
 RETRY_S = 60.0  # while the archive is away, without which nothing is asked
 LATE_LEAST_S, LATE_MOST_S = 30.0, 300.0  # after a source may be asked again: stations do not all come at once
@@ -201,16 +202,16 @@ class Supply:
     async def watch_files(self, writer: Writer, beat: Beat) -> None:
         """Offer what changes in the folder, whole file by whole file, and look into the archive now and then."""
         folder = Folder(self._config.settings.elements, ELEMENT_FILES)
-        looks = 0
+        recall_at = time.monotonic() + RECALL_EVERY_S
         while True:
             beat()
             for one in await asyncio.to_thread(folder.changed):
                 found = await asyncio.to_thread(self._read, one)
                 await self.offer(writer, found, FILES)
-            looks += 1
-            if looks % round(RECALL_EVERY_S / LOOK_EVERY_S) == 0:
+            if time.monotonic() >= recall_at:
                 await self.catch_up(writer)
-            await asyncio.sleep(LOOK_EVERY_S)
+                recall_at = time.monotonic() + RECALL_EVERY_S
+            await asyncio.sleep(LOOK_AGAIN_S if folder.unsettled else LOOK_EVERY_S)
 
     async def catch_up(self, writer: Writer) -> None:
         """Save what could not be saved, and take over what another process has put into the archive."""

@@ -44,6 +44,11 @@ class Folder:
             del self._told[gone]
         return found
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether the last call saw a file that it has not told of, since it may still be written."""
+        return any(self._told.get(path) != signature for path, signature in self._seen.items())
+
     def _look(self) -> dict[Path, Signature]:
         try:
             paths = [path for path in self.directory.iterdir() if path.suffix.lower() in self._suffixes]

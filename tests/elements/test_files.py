@@ -22,6 +22,18 @@ def test_a_file_is_told_of_at_the_second_look_and_then_no_more(folder: Folder) -
     assert [texts(folder) for _ in range(4)] == [[], ["one"], [], []]
 
 
+def test_a_folder_is_unsettled_until_what_is_new_was_told_of(folder: Folder) -> None:
+    path = folder.directory / "a.tle"
+    assert (texts(folder), folder.unsettled) == ([], False)
+    path.write_text("one")
+    assert (texts(folder), folder.unsettled) == ([], True)
+    path.write_text("one and two")
+    assert (texts(folder), folder.unsettled) == ([], True)
+    assert (texts(folder), folder.unsettled) == (["one and two"], False)
+    path.unlink()
+    assert (texts(folder), folder.unsettled) == ([], False)
+
+
 def test_a_file_that_is_being_written_is_not_read_before_it_is_whole(folder: Folder) -> None:
     with (folder.directory / "a.tle").open("w") as file:
         for part in ("one\n", "two\n", "three\n"):
