@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 DRAINED_BY_S = 15.0  # after the stop, the last commit is waited for no longer; what is left stays with the broker
 STOPPED_BY_S = 20.0  # after a signal, the process ends whatever hangs: well within TimeoutStopSec of the unit
 FOLLOW_EVERY_S = 1.0
+UNCOUNTED_MOST = 100  # packets of a commit and those before it
 TAKE_OVER_S = 5.0  # how often one who does not lead looks whether it does now
 LOOK_BACK = timedelta(hours=1)  # so that a pass under way keeps its AOS
 
@@ -77,11 +78,13 @@ class Daemon:
         self.ready = asyncio.Event()  # the archive is open, every link subscribed, the passes predicted
         self._why_closed = ""  # what kept the archive from being opened
         self._predicted = False
+        self._uncounted: list[tuple[Packet, Fate]] = []
         self._beats: dict[str, float] = {}
         self._loop_lag_s = 0.0
 
     def health(self) -> Health:
         """Return how the station is now. Cheap: it reads counters, and asks the disk for two numbers."""
+        self._count()
         return checkup(
             self.config,
             started_at=self.started_at,
@@ -201,8 +204,19 @@ class Daemon:
                 task.cancel()
 
     def _observe(self, fates: Sequence[tuple[Packet, Fate]], rejections: Sequence[Rejection]) -> None:
-        self.tally.observe(fates, rejections)
-        self.stations.observe(fates)
+        """Take what was committed; a few packets are only kept, to be counted with others when somebody looks.
+
+        Counted after each commit they would take 3 % of the daemon's time at 100 packets/s.
+        """
+        self._uncounted += fates
+        if rejections or len(self._uncounted) >= UNCOUNTED_MOST:
+            self._count(rejections)
+
+    def _count(self, rejections: Sequence[Rejection] = ()) -> None:
+        """Count what was committed since the last time."""
+        self.tally.observe(self._uncounted, rejections)
+        self.stations.observe(self._uncounted)
+        self._uncounted.clear()
 
     async def _drain(self, recording: asyncio.Task[None], most_s: float) -> None:
         done, _ = await asyncio.wait([recording], timeout=max(0.0, most_s))
@@ -253,6 +267,7 @@ class Daemon:
         beat = self._beat("follow")
         while True:
             beat()
+            self._count()
             for event in self.watch.update(datetime.now(UTC), self.tally.heard):
                 of = event.of
                 if event.kind == "aos":

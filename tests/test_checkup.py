@@ -96,6 +96,26 @@ async def test_the_archive_s_numbers_are_the_writer_s(daemon: Daemon, tmp_path: 
     assert (daemon.health().archive.up, daemon.health().archive.errors) == (False, 13)
 
 
+async def test_what_was_committed_is_counted_when_somebody_looks_or_when_it_is_much(daemon: Daemon) -> None:
+    def committed(first: int, count: int) -> list[tuple[Packet, Fate]]:
+        return [(replace(FIRST, sequence=number), Fate.STORED) for number in range(first, first + count)]
+
+    def counted() -> int:
+        return daemon.tally.heard["one-sat", "hko"]
+
+    daemon._observe(committed(0, 60), [])
+    assert counted() == 0
+    assert sum(daemon.health().satellites[0].stored.values()) == counted() == 60
+    daemon._observe(committed(60, 60), [])
+    assert counted() == 60
+    daemon._observe(committed(120, 60), [])
+    assert counted() == 180
+    daemon._observe(committed(180, 10), [Rejection("mqtt", "topic", b"", 0, Reason.FRAME, "not a frame")])
+    assert (counted(), daemon.tally.rejected[Reason.FRAME]) == (190, 1)
+    assert sum(daemon.health().satellites[0].stored.values()) == counted() == 190
+    assert daemon.health().satellites[0].missing == 0
+
+
 async def test_a_satellite_s_numbers_are_those_of_its_tally(daemon: Daemon) -> None:
     def heard(sequence: int, at_us: int, **changes: object) -> tuple[Packet, Fate]:
         one = replace(FIRST, sequence=sequence, generated_at_us=at_us, received_at_us=at_us + 5)
