@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 DRAINED_BY_S = 15.0  # after the stop, the last commit is waited for no longer; what is left stays with the broker
 STOPPED_BY_S = 20.0  # after a signal, the process ends whatever hangs: well within TimeoutStopSec of the unit
 FOLLOW_EVERY_S = 1.0
-UNCOUNTED_MOST = 100  # packets of a commit and those before it
+UNCOUNTED_MOST = 100  # packets, which are then counted at once: they are in memory until they are
 TAKE_OVER_S = 5.0  # how often one who does not lead looks whether it does now
 LOOK_BACK = timedelta(hours=1)  # so that a pass under way keeps its AOS
 
@@ -83,7 +83,7 @@ class Daemon:
         self._loop_lag_s = 0.0
 
     def health(self) -> Health:
-        """Return how the station is now. Cheap: it reads counters, and asks the disk for two numbers."""
+        """Return how the station is now. Cheap: it counts a few packets, and asks the disk for two numbers."""
         self._count()
         return checkup(
             self.config,
@@ -204,7 +204,7 @@ class Daemon:
                 task.cancel()
 
     def _observe(self, fates: Sequence[tuple[Packet, Fate]], rejections: Sequence[Rejection]) -> None:
-        """Take what was committed; a few packets are only kept, to be counted with others when somebody looks.
+        """Take what was committed; a few packets are only kept, and counted once a second or when somebody looks.
 
         Counted after each commit they would take 3 % of the daemon's time at 100 packets/s.
         """
@@ -267,7 +267,7 @@ class Daemon:
         beat = self._beat("follow")
         while True:
             beat()
-            self._count()
+            self._count()  # first: what came in a pass is told at its end
             for event in self.watch.update(datetime.now(UTC), self.tally.heard):
                 of = event.of
                 if event.kind == "aos":

@@ -197,7 +197,7 @@ async def commit(
     fates = await store_at_last(archive, packets, rejections, beat)
     of_packets = iter(fates)
     settled = inbox.settle([next(of_packets) if isinstance(one, Packet) else Fate.QUARANTINED for one in decoded])
-    for message in reversed(settled):  # a connection waits for the first of them, and then sends for all in one write
+    for message in reversed(settled):  # a connection waits for its first and then sends for all
         message.acknowledge()
     observe(list(zip(packets, fates, strict=True)), rejections)
 

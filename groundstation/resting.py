@@ -9,7 +9,7 @@ BEAT_S = 15.0
 
 
 async def rest(seconds: float, beat: Callable[[], None], until: asyncio.Event | None = None) -> None:
-    """Return after `seconds`, or once `until` is set, with a `beat` every BEAT_S."""
+    """Return after `seconds`, or once `until` is set, with a `beat` every BEAT_S and at the end."""
     ends_at = time.monotonic() + seconds
     while (left_s := ends_at - time.monotonic()) > 0:
         beat()
@@ -19,4 +19,5 @@ async def rest(seconds: float, beat: Callable[[], None], until: asyncio.Event | 
         with suppress(TimeoutError):
             async with asyncio.timeout(min(left_s, BEAT_S)):
                 await until.wait()
-                return
+                break
+    beat()

@@ -50,7 +50,7 @@ class Stations:
                 see(state, status, retained=retained)
 
     def observe(self, fates: Sequence[tuple[Packet, Fate]]) -> None:
-        """Take packets as they are committed: a station that hears a satellite was there then."""
+        """Take packets that were committed: a station that hears a satellite was there then."""
         latest: dict[str, int] = {}
         for packet, _fate in fates:
             if packet.received_at_us > latest.get(packet.station, 0):

@@ -34,7 +34,7 @@ from groundstation.telemetry.moments import microseconds
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S, LOOK_AGAIN_S = 5.0, 1.0  # at the folder; again while something is new, for a file may still grow
+LOOK_EVERY_S, LOOK_AGAIN_S = 5.0, 2.0  # at the folder; again while something is new, for a file may still grow
 RECALL_EVERY_S = 60.0  # the archive, for what a hand at the command line has put there
 RETRY_S = 60.0  # while the archive is away, without which nothing is asked
 LATE_LEAST_S, LATE_MOST_S = 30.0, 300.0  # after a source may be asked again: stations do not all come at once

@@ -58,7 +58,7 @@ class SatelliteTally:
 
 
 class Tally:
-    """Counts packets as they are committed. Labels come from the configuration, so it cannot grow with payloads."""
+    """Counts packets that were committed. Labels come from the configuration, so it cannot grow with payloads."""
 
     def __init__(self, definitions: Mapping[str, Definition], stations: Collection[str]) -> None:
         self.satellites = {slug: begin(definition, stations) for slug, definition in definitions.items()}

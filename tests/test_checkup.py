@@ -1,8 +1,10 @@
 """Each number of the daemon's health comes from where it is counted: no two here are equal, so none can be mistaken."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from groundstation.monitor.health import ArchiveHealth, LinkHealth, SatelliteHea
 from groundstation.telemetry.packet import Fate, Level, Message, Packet, Reason, Rejection
 from tests.parts.config_files import DEFINITION, SETTINGS, write_files
 from tests.test_pipeline import PACKET
+from tests.test_watch import PASS
 
 SECOND_LINK = '\n[[links]]\nname = "backup"\nclient_id = "groundstation-test-2"\n'
 NO_TROUBLE = {trouble.value: 0 for trouble in Trouble}
@@ -98,7 +101,8 @@ async def test_the_archive_s_numbers_are_the_writer_s(daemon: Daemon, tmp_path: 
 
 async def test_what_was_committed_is_counted_when_somebody_looks_or_when_it_is_much(daemon: Daemon) -> None:
     def committed(first: int, count: int) -> list[tuple[Packet, Fate]]:
-        return [(replace(FIRST, sequence=number), Fate.STORED) for number in range(first, first + count)]
+        numbers = range(first, first + count)
+        return [(replace(FIRST, sequence=number, received_at_us=1000 + number), Fate.STORED) for number in numbers]
 
     def counted() -> int:
         return daemon.tally.heard["one-sat", "hko"]
@@ -106,6 +110,7 @@ async def test_what_was_committed_is_counted_when_somebody_looks_or_when_it_is_m
     daemon._observe(committed(0, 60), [])
     assert counted() == 0
     assert sum(daemon.health().satellites[0].stored.values()) == counted() == 60
+    assert {one.last_seen_at_us for one in daemon.health().stations if one.station == "hko"} == {1059}
     daemon._observe(committed(60, 60), [])
     assert counted() == 60
     daemon._observe(committed(120, 60), [])
@@ -114,6 +119,22 @@ async def test_what_was_committed_is_counted_when_somebody_looks_or_when_it_is_m
     assert (counted(), daemon.tally.rejected[Reason.FRAME]) == (190, 1)
     assert sum(daemon.health().satellites[0].stored.values()) == counted() == 190
     assert daemon.health().satellites[0].missing == 0
+
+
+async def test_a_pass_that_has_ended_is_told_with_all_that_was_committed_in_it(
+    daemon: Daemon, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "groundstation.daemon")
+    now = datetime.now(UTC)
+    span = {"aos": now - timedelta(minutes=5), "los": now + timedelta(minutes=5)}
+    daemon.watch.passes = (replace(PASS, satellite="one-sat", site="hko", **span),)  # type: ignore[arg-type]
+    daemon.watch.update(now, daemon.tally.heard)
+    daemon._observe([(replace(FIRST, sequence=number), Fate.STORED) for number in range(7)], [])
+    daemon.watch.passes = ()
+    following = asyncio.create_task(daemon._follow())
+    await asyncio.sleep(0)
+    following.cancel()
+    assert [record.getMessage() for record in caplog.records] == ["pass of one-sat over hko ended, 7 packets stored"]
 
 
 async def test_a_satellite_s_numbers_are_those_of_its_tally(daemon: Daemon) -> None:

@@ -34,10 +34,11 @@ async def publish_one(port: int) -> None:
     [
         ("follow", "AttributeError: 'str' object has no attribute", "in _follow"),
         ("predict", "AttributeError: 'NoneType' object has no attribute 'renew'", "in _predict"),
-        ("record", "KeyError: 'one-sat'", "in observe"),
+        ("record", "TypeError: 'NoneType' object is not callable", "in record"),
+        ("tally", "KeyError: 'one-sat'", "in _count"),
         ("receive", "KeyError: 'mqtt'", "in _deliver"),
     ],
-    ids=["follow", "predict", "record", "receive"],
+    ids=["follow", "predict", "record", "tally", "receive"],
 )
 def test_a_task_that_fails_ends_the_daemon_with_its_traceback_and_status_1(
     tmp_path: Path, broker: Mosquitto, task: str, error: str, where: str

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from groundstation.archive.leadership import Leadership
 from groundstation.config import load_config
 from groundstation.daemon import Daemon
 from groundstation.link.publisher import Publisher
@@ -124,6 +125,27 @@ async def test_passes_are_predicted_again_when_elements_change(station: Path) ->
         while daemon.watch.passes is first:  # noqa: ASYNC110  (as a scraper looks)
             await asyncio.sleep(0.05)
     assert daemon.watch.passes
+    stopping.set()
+    await running
+
+
+async def test_who_begins_to_lead_keeps_the_passes_without_waiting_for_the_next_prediction(
+    station: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leading: list[bool] = []
+    monkeypatch.setattr("groundstation.daemon.TAKE_OVER_S", 0.1)
+    monkeypatch.setattr(Leadership, "leads", property(lambda _: bool(leading)))
+    config = load_config(station)
+    archive = Place(config.settings.archive.url)
+    daemon, stopping = Daemon(config), asyncio.Event()
+    running = asyncio.create_task(daemon.run(stopping))
+    await asyncio.wait_for(daemon.ready.wait(), 60)
+    assert daemon.watch.passes
+    assert archive.rows("SELECT count(*) FROM pass") == [(0,)]
+    leading.append(True)
+    async with asyncio.timeout(30):
+        while archive.rows("SELECT count(*) FROM pass") == [(0,)]:  # noqa: ASYNC110  (another process writes)
+            await asyncio.sleep(0.1)
     stopping.set()
     await running
 

@@ -1,6 +1,7 @@
 """Candidates from anywhere serve once the gate admits them, and what served is known after a restart."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from groundstation.orbit.tle import parse_tle
 from groundstation.supply import Supply
 from tests.orbit.histories import later
 from tests.parts.config_files import DEFINITION, ELEMENTS, write_files
+from tests.parts.element_server import as_json
 
 FIRST: Elements = parse_tle(ELEMENTS, "one.tle")[0]
 NEXT = later(FIRST, 1)
@@ -184,3 +186,32 @@ async def test_what_another_process_admits_is_taken_over_from_the_archive(statio
     await daemon.catch_up(writer)
     assert [(one.epoch, one.source) for one in daemon.elements] == [(NEXT.epoch, "celestrak")]
     assert daemon.changed.is_set()
+
+
+async def watched(supply: Supply, writer: Writer, until: Callable[[], bool]) -> None:
+    watching = asyncio.create_task(supply.watch_files(writer, lambda: None))
+    async with asyncio.timeout(20):
+        while not until():  # noqa: ASYNC110  (as a scraper looks)
+            await asyncio.sleep(0.01)
+    watching.cancel()
+
+
+async def test_a_new_file_serves_after_a_second_look_that_comes_soon(
+    station: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("groundstation.supply.LOOK_EVERY_S", 3600.0)
+    monkeypatch.setattr("groundstation.supply.LOOK_AGAIN_S", 0.01)
+    daemon = await opened(station, writer)
+    (station.parent / "tle" / "new.json").write_text(as_json(replace(NEXT, name="ONE")))
+    await watched(daemon, writer, lambda: [one.epoch for one in daemon.elements] == [NEXT.epoch])
+
+
+async def test_whoever_watches_files_looks_into_the_archive_too(
+    station: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("groundstation.supply.LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("groundstation.supply.LOOK_AGAIN_S", 0.01)
+    monkeypatch.setattr("groundstation.supply.RECALL_EVERY_S", 0.1)
+    daemon, by_hand = await opened(station, writer), await opened(station, writer)
+    await by_hand.offer(writer, [NEXT], "celestrak")
+    await watched(daemon, writer, lambda: [one.epoch for one in daemon.elements] == [NEXT.epoch])

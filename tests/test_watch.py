@@ -62,7 +62,7 @@ def test_a_prediction_that_moves_while_the_pass_is_under_way_tells_nothing_twice
 def test_what_was_stored_before_a_pass_never_counts_as_its_own() -> None:
     watch, heard = PassWatch(), Counter({("demo-sat", "hko"): 1000})
     watch.passes = (PASS,)
-    (just_begun,) = watch.health(NOON + timedelta(seconds=1), heard)  # `update` comes every half a second
+    (just_begun,) = watch.health(NOON + timedelta(seconds=1), heard)  # `update` comes every second
     assert (just_begun.active, just_begun.packets) == (True, 0)
     watch.update(NOON + timedelta(seconds=1), heard)
     heard["demo-sat", "hko"] += 5

@@ -1,7 +1,7 @@
 """One connection of MQTT 5 over the `mqtt5` codec: packets are parsed in Rust, the connection is handled here.
 
     socket ──► buffer ──► mqtt5.read ──► deliver          as many packets as there are, in one turn of the event loop
-    socket ◄── acknowledgements of one batch, in one write
+    socket ◄── acknowledgements of one batch, in one write; that of a station's status at once
 
 A tenth of what aiomqtt costs for each message. It receives only: subscriptions are at QoS 1, so that of all of MQTT
 no more is needed than CONNECT, SUBSCRIBE, PUBLISH, PUBACK, PINGREQ and DISCONNECT.

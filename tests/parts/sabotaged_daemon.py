@@ -28,6 +28,10 @@ def spoil_predict(daemon: Daemon) -> None:
 
 
 def spoil_record(daemon: Daemon) -> None:
+    daemon.writer.__dict__["store"] = None
+
+
+def spoil_tally(daemon: Daemon) -> None:
     daemon.tally.satellites.clear()  # the next packet is of a satellite that nobody knows
 
 
@@ -39,6 +43,7 @@ SPOIL: dict[str, Callable[[Daemon], None]] = {
     "follow": spoil_follow,
     "predict": spoil_predict,
     "record": spoil_record,
+    "tally": spoil_tally,
     "receive": spoil_receive,
 }
 
