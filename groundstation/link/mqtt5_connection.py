@@ -45,7 +45,7 @@ BUFFER_BYTES = 1 << 18  # the most that is read at once; grows while a packet is
 # whole window of a broker with a backlog, everything is read as it comes for a while. With the commit behind a rest,
 # 99 of 100 messages that come one by one are committed within 60 ms.
 FEW = 10
-REST_S = 0.055
+REST_S = 0.056
 MUCH_BYTES = 1 << 14
 BUSY_S = 1.0
 # A broker that leaves Nagle's algorithm on, as Mosquitto does, holds back all but the first message until that one is
