@@ -249,7 +249,7 @@ def test_a_daemon_that_hangs_is_ended_shows_its_stack_and_is_ready_again(station
     log = station.journal(UNIT)
     assert "Watchdog timeout (limit 3s)!" in log
     assert "Fatal Python error: Aborted" in log
-    assert re.search(r'File ".*/groundstation/cli.py", line \d+ in main', log)
+    assert re.search(r'File ".*/groundstation/cli.py", line \d+ in main', log), log
 
 
 def test_a_wrong_configuration_is_not_tried_again(box: Box) -> None:
